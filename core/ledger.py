@@ -1,0 +1,77 @@
+"""Which event moves which money: double entry, the one place that says so (RULEBOOK 7, DESIGN promise 5).
+
+`Book.apply` moves balances by it and the projector writes the ledger table from it, so the two cannot disagree. Every
+transfer takes from one account what it gives to another, so every currency sums to zero at any time.
+
+A customer has three accounts: cash, open_stakes (stakes of open bets) and reserved (payments under way). The house has
+house:betting (what bets have won and lost it) and one clearing:<provider> for each payment provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from core.messages import events as ev
+
+CASH: Final = "cash"
+OPEN_STAKES: Final = "open_stakes"
+RESERVED: Final = "reserved"
+HOUSE_BETTING: Final = "house:betting"
+CUSTOMER_ACCOUNTS: Final = (CASH, OPEN_STAKES, RESERVED)
+
+
+class Transfer(NamedTuple):
+    """`amount_m` (> 0, minor units) goes from account `source` to account `target`."""
+
+    source: str
+    target: str
+    amount_m: int
+
+
+def clearing(provider: str) -> str:
+    """The house's account with a payment provider."""
+    return f"clearing:{provider}"
+
+
+def _settled(event: ev.BetSettled) -> list[Transfer]:
+    """A bet's way from one status to another, as the difference between the two.
+
+    An open bet's stake is the house's once it is settled, and what is paid, stake included, comes from the house; a
+    correction pays the difference, in either direction; a rollback takes all of it back.
+    """
+    stake, delta = event.stake_m, event.paid_m - event.was_paid_m
+    moves = []
+    if event.was == ev.BetStatus.OPEN != event.status:
+        moves.append(Transfer(OPEN_STAKES, HOUSE_BETTING, stake))
+    elif event.status == ev.BetStatus.OPEN != event.was:
+        moves.append(Transfer(HOUSE_BETTING, OPEN_STAKES, stake))
+    if delta > 0:
+        moves.append(Transfer(HOUSE_BETTING, CASH, delta))
+    elif delta < 0:
+        moves.append(Transfer(CASH, HOUSE_BETTING, -delta))
+    return moves
+
+
+def _reserve_posted(event: ev.ReservePosted) -> list[Transfer]:
+    moves = [Transfer(RESERVED, clearing(event.provider), event.amount_m)]
+    if event.returned_m:
+        moves.append(Transfer(RESERVED, CASH, event.returned_m))
+    return moves
+
+
+_RULES: Final[dict[type, Callable[[Any], list[Transfer]]]] = {
+    ev.Deposited: lambda event: [Transfer(clearing(event.provider), CASH, event.amount_m)],
+    ev.Withdrawn: lambda event: [Transfer(CASH, clearing(event.provider), event.amount_m)],
+    ev.Reserved: lambda event: [Transfer(CASH, RESERVED, event.amount_m)],
+    ev.ReservePosted: _reserve_posted,
+    ev.ReserveVoided: lambda event: [Transfer(RESERVED, CASH, event.amount_m)],
+    ev.BetAccepted: lambda event: [Transfer(CASH, OPEN_STAKES, event.stake_m)],
+    ev.BetSettled: _settled,
+}
+
+
+def transfers(event: ev.Event) -> list[Transfer]:
+    """The money an event moves, for its `customer` in its `currency`; empty for most events."""
+    rule = _RULES.get(type(event))
+    return rule(event) if rule else []

@@ -1,0 +1,50 @@
+"""Every bound of the engine, in one place. The values, each with its reason, stand in config/default.toml (STYLE 11)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from core.units import MONEY_MAX, PRICE_MAX, PRICE_MIN, Currency
+
+_Sum = Annotated[int, Meta(ge=1, le=MONEY_MAX)]
+_Ms = Annotated[int, Meta(ge=1, le=10**11)]
+_Number = Annotated[int, Meta(ge=1, le=10**9)]
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the engine accepts at the most. Money (`_m`) is in minor units of `currency`, times (`_ms`) in milliseconds."""
+
+    currency: Currency = "EUR"
+    # Bets.
+    stake_min_m: _Sum = 10
+    stake_max_m: _Sum = 1_000_000
+    payout_max_m: _Sum = 50_000_000
+    price_max: Annotated[int, Meta(ge=PRICE_MIN, le=PRICE_MAX)] = PRICE_MAX
+    legs_max: _Number = 20
+    cancel_window_ms: Annotated[int, Meta(ge=0, le=10**11)] = 0
+    # Liability: what the house loses in the worst case.
+    liability_selection_max_m: _Sum = 50_000_000
+    liability_market_max_m: _Sum = 100_000_000
+    liability_fixture_max_m: _Sum = 300_000_000
+    liability_customer_max_m: _Sum = 100_000_000
+    liability_book_max_m: _Sum = 10_000_000_000
+    # Prices.
+    price_age_max_ms: _Ms = 21_600_000
+    price_age_in_play_max_ms: _Ms = 60_000
+    producer_silence_max_ms: _Ms = 20_000
+    # Memory.
+    retention_ms: _Ms = 600_000
+    payment_retention_ms: _Ms = 604_800_000
+    archive_after_ms: _Ms = 86_400_000
+    answers_max: _Number = 5_000_000
+    customers_max: _Number = 5_000_000
+    fixtures_max: _Number = 100_000
+    markets_per_fixture_max: _Number = 2_000
+    selections_per_market_max: _Number = 500
+    bets_max: _Number = 10_000_000
+    reserves_max: _Number = 1_000_000
+    producers_max: _Number = 1_000
+    # Work per turn.
+    slice_max: _Number = 500

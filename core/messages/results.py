@@ -1,0 +1,33 @@
+"""The result of a selection, in the terms in which providers send it (UOF's fields; RULEBOOK 5), as integers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from core.units import FACTOR_ONE, PRICE_ONE, Id
+
+DENOMINATOR = FACTOR_ONE * PRICE_ONE
+
+
+class Result(Struct, frozen=True, gc=False, array_like=True):
+    """What became of a selection; on the wire and in the journal an array in this order.
+
+    `result` 1 won, 0 lost. `void_factor` x 10 000: 0, 5000 (half the stake comes back) or 10000. Dead heat: the places
+    that were left (`dead_heat_places`) over the selections that share them (`dead_heat_sharing`).
+    """
+
+    selection: Id
+    result: Literal[0, 1]
+    void_factor: Literal[0, 5000, 10000] = 0
+    dead_heat_places: Annotated[int, Meta(ge=1, le=100)] = 1
+    dead_heat_sharing: Annotated[int, Meta(ge=1, le=100)] = 1
+
+
+def multiplier(result: Result, price: int) -> tuple[int, int]:
+    """The leg's multiplier as an exact (numerator, denominator): `vf + (1 - vf) x result x price x dhf` (RULEBOOK 5)."""
+    void = result.void_factor
+    won = (FACTOR_ONE - void) * result.result * price * result.dead_heat_places
+    sharing = result.dead_heat_sharing
+    return void * PRICE_ONE * sharing + won, DENOMINATOR * sharing
