@@ -1,0 +1,1 @@
+"""What can be set, with its bounds and reasons: typed settings, the NATS configuration, the schema."""

@@ -1,0 +1,270 @@
+"""Typed settings: default.toml, then a file, then the environment; the first wrong or unknown one is refused by name.
+
+Layers, the later one wins:
+
+1. `config/default.toml`, where every setting stands with its unit and its reason;
+2. a TOML file of the same shape: `--config FILE`, or the variable `TICTAC_CONFIG`;
+3. variables `TICTAC_<SECTION>_<NAME>`, such as `TICTAC_JOURNAL_REPLICAS=3` (a section's name has no underscore, so this
+   is unambiguous); a list is separated by commas;
+4. overrides by the program, as `{"journal.replicas": 3}`.
+
+An empty password or URL means: not given. What needs it says so when it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from msgspec import Meta, Struct
+
+from core.limits import Limits
+
+DEFAULTS = Path(__file__).parent / "default.toml"
+PREFIX = "TICTAC_"
+CONFIG_VARIABLE = "TICTAC_CONFIG"
+
+Count = Annotated[int, Meta(ge=1, le=10**9)]
+CountOrOff = Annotated[int, Meta(ge=0, le=10**9)]
+Bytes = Annotated[int, Meta(ge=1024, le=1 << 50)]
+# A journal batch, a request: one NATS message, so never above the 1 MB of config/nats/tictac.conf.
+MessageBytes = Annotated[int, Meta(ge=1024, le=1_000_000)]
+Milliseconds = Annotated[int, Meta(ge=1, le=10**11)]
+Url = Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Name = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+
+
+class SettingsError(Exception):
+    """A wrong setting, named as `section.name`, with where it came from."""
+
+
+class Role(StrEnum):
+    """Who connects to NATS; each has its own user, password and subjects (config/nats/tictac.conf)."""
+
+    ENGINE = "engine"
+    GATEWAY = "gateway"
+    INGESTOR = "ingestor"
+    DESK = "desk"
+    AUDITOR = "auditor"
+    OPERATOR = "operator"
+
+    @property
+    def inbox_prefix(self) -> str:
+        """Replies to a role go below this subject; nobody else may listen there."""
+        return f"_INBOX_{self.value}"
+
+
+class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Shared behaviour of all sections: no default here, default.toml has every value."""
+
+
+class Nats(_Section, frozen=True):
+    urls: Annotated[tuple[Url, ...], Meta(min_length=1, max_length=16)]
+    engine_password: str
+    gateway_password: str
+    ingestor_password: str
+    desk_password: str
+    auditor_password: str
+    operator_password: str
+    connect_timeout_ms: Milliseconds
+    connect_attempts_max: Count
+    reconnect_wait_ms: Milliseconds
+    reconnect_attempts_max: Count
+    pending_bytes_max: Bytes
+    drain_timeout_ms: Milliseconds
+
+    def password(self, role: Role) -> str:
+        password: str = getattr(self, f"{role.value}_password")
+        return password
+
+
+class Journal(_Section, frozen=True):
+    stream: Name
+    partition: Name
+    batch_events_max: Count
+    batch_bytes_max: MessageBytes
+    appends_in_flight_max: Annotated[int, Meta(ge=1, le=64)]
+    append_timeout_ms: Milliseconds
+    append_retry_max_ms: Milliseconds
+    bytes_max: Bytes
+    replicas: Annotated[int, Meta(ge=1, le=5)]
+
+
+class Gateway(_Section, frozen=True):
+    message_bytes_max: MessageBytes
+    bets_per_message_max: Annotated[int, Meta(ge=1, le=1000)]
+    pending_max: Count
+
+
+class Postgres(_Section, frozen=True):
+    url: str
+    pool_max: Annotated[int, Meta(ge=1, le=100)]
+    connect_timeout_ms: Milliseconds
+    statement_timeout_ms: Milliseconds
+
+
+class Projector(_Section, frozen=True):
+    embedded: bool
+    slice_events_max: Count
+    poll_ms: Milliseconds
+    retry_max_ms: Milliseconds
+
+
+class Snapshot(_Section, frozen=True):
+    bucket: Name
+    every_events: Count
+    chunk_bytes: MessageBytes
+    keep: Annotated[int, Meta(ge=1, le=100)]
+    journal_safety_ms: Milliseconds
+
+
+class Publisher(_Section, frozen=True):
+    odds_interval_ms: Milliseconds
+    selections_per_message_max: Count
+    image_requests_pending_max: Count
+
+
+class Redis(_Section, frozen=True):
+    url: str
+    interval_ms: Milliseconds
+    image_ttl_ms: Milliseconds
+    pipeline_max: Count
+
+
+class Http(_Section, frozen=True):
+    host: str
+    port: Port
+
+
+class Feed(_Section, frozen=True):
+    stream: Name
+    age_max_ms: Milliseconds
+    bytes_max: Bytes
+    replicas: Annotated[int, Meta(ge=1, le=5)]
+    pending_max: Count
+
+
+class Log(_Section, frozen=True):
+    level: Literal["debug", "info", "warning", "error"]
+    format: Literal["auto", "json", "console"]
+
+
+class Settings(_Section, frozen=True):
+    nats: Nats
+    journal: Journal
+    gateway: Gateway
+    limits: Limits
+    postgres: Postgres
+    projector: Projector
+    snapshot: Snapshot
+    publisher: Publisher
+    redis: Redis
+    http: Http
+    feed: Feed
+    log: Log
+
+
+def load(
+    path: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    overrides: Mapping[str, object] = {},
+) -> Settings:
+    """Read every layer and check the whole. Raises SettingsError: the setting, what is expected, its source."""
+    layers = _Layers()
+    layers.add_file(DEFAULTS)
+    if path is None and environ.get(CONFIG_VARIABLE):
+        path = Path(environ[CONFIG_VARIABLE])
+    if path is not None:
+        layers.add_file(path)
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX) and variable != CONFIG_VARIABLE:
+            layers.add_variable(variable, environ[variable])
+    for dotted, value in overrides.items():
+        layers.add(dotted, value, "the program")
+    return layers.settings()
+
+
+class _Layers:
+    """The values so far, and for each where it came from, so that a fault can be named with its source."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[str, object]] = {}
+        self._sources: dict[str, str] = {}
+
+    def add_file(self, path: Path) -> Self:
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"{path}: {error}") from error
+        for section, values in content.items():
+            if not isinstance(values, dict):
+                raise SettingsError(f"{section}: stands outside of any [section] (from {path})")
+            for name, value in values.items():
+                self.add(f"{section}.{name}", value, str(path))
+        return self
+
+    def add_variable(self, variable: str, text: str) -> Self:
+        section, _, name = variable.removeprefix(PREFIX).lower().partition("_")
+        dotted = f"{section}.{name}"
+        kind = _type_of(dotted, variable)
+        given: object = tuple(part.strip() for part in text.split(",")) if isinstance(self._get(dotted), list) else text
+        try:
+            return self.add(dotted, msgspec.convert(given, kind, strict=False), variable)
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"{dotted}: {error}{_got(text)} (from {variable})") from error
+
+    def add(self, dotted: str, value: object, source: str) -> Self:
+        _type_of(dotted, source)
+        section, _, name = dotted.partition(".")
+        self._values.setdefault(section, {})[name] = value
+        self._sources[dotted] = source
+        return self
+
+    def settings(self) -> Settings:
+        try:
+            return msgspec.convert(self._values, Settings)
+        except msgspec.ValidationError as error:
+            match = re.fullmatch(r"(.*?) - at `\$\.([a-z_.]+)(\[.*)?`", str(error))
+            reason, dotted = (match[1], match[2]) if match else (str(error), "settings")
+            got = _got(self._get(dotted))
+            raise SettingsError(f"{dotted}: {reason}{got} (from {self._sources.get(dotted, DEFAULTS)})") from error
+
+    def _get(self, dotted: str) -> object:
+        section, _, name = dotted.partition(".")
+        return self._values.get(section, {}).get(name)
+
+
+def _fields() -> dict[str, Any]:
+    """`section.name` -> its type, for every setting that exists."""
+    return {
+        f"{section.name}.{field.name}": field.type
+        for section in msgspec.structs.fields(Settings)
+        for field in msgspec.structs.fields(section.type)
+    }
+
+
+_FIELDS = _fields()
+
+
+def _type_of(dotted: str, source: str) -> Any:
+    if dotted not in _FIELDS:
+        raise SettingsError(f"{dotted}: there is no such setting{_nearest(dotted)} (from {source})")
+    return _FIELDS[dotted]
+
+
+def _got(value: object) -> str:
+    """The value, where it is a number; a text may be a password and is not repeated."""
+    return f", got {value}" if re.fullmatch(r"-?\d{1,20}", str(value)) else ""
+
+
+def _nearest(dotted: str) -> str:
+    close = get_close_matches(dotted, _FIELDS, n=1)
+    return f"; is it {close[0]}?" if close else ""
