@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from core.book import Book, Customer
 from core.messages import events as ev
 
 CASH: Final = "cash"
@@ -75,3 +76,33 @@ def transfers(event: ev.Event) -> list[Transfer]:
     """The money an event moves, for its `customer` in its `currency`; empty for most events."""
     rule = _RULES.get(type(event))
     return rule(event) if rule else []
+
+
+def post(book: Book, customer: Customer, event: ev.Event) -> None:
+    """Move the money of an event between the balances."""
+    for source, target, amount_m in transfers(event):
+        _add(book, customer, source, -amount_m)
+        _add(book, customer, target, amount_m)
+
+
+def _add(book: Book, customer: Customer, account: str, amount_m: int) -> None:
+    if account is CASH:
+        customer.cash_m += amount_m
+    elif account is OPEN_STAKES:
+        customer.open_stakes_m += amount_m
+    elif account is RESERVED:
+        customer.reserved_m += amount_m
+    else:
+        key = account, customer.currency
+        book.house[key] = book.house.get(key, 0) + amount_m
+
+
+def sums(book: Book) -> dict[str, int]:
+    """The sum of all accounts of each currency: zero, or something is wrong with us."""
+    total: dict[str, int] = {}
+    for (_, currency), balance_m in book.house.items():
+        total[currency] = total.get(currency, 0) + balance_m
+    for customer in book.customers.values():
+        balance_m = customer.cash_m + customer.open_stakes_m + customer.reserved_m
+        total[customer.currency] = total.get(customer.currency, 0) + balance_m
+    return total

@@ -1,4 +1,4 @@
-"""Every bound of the engine, in one place. The values, each with its reason, stand in config/default.toml (STYLE 11)."""
+"""Every bound of the engine, in one place. The values stand in config/default.toml, each with its reason (STYLE 11)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Number = Annotated[int, Meta(ge=1, le=10**9)]
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the engine accepts at the most. Money (`_m`) is in minor units of `currency`, times (`_ms`) in milliseconds."""
+    """What the engine accepts at the most: money (`_m`) in minor units of `currency`, times (`_ms`) in milliseconds."""
 
     currency: Currency = "EUR"
     # Bets.

@@ -30,9 +30,7 @@ Id = Annotated[
     Meta(min_length=1, max_length=64, pattern="^[!-~]+$", description="1 to 64 printable ASCII characters, no space."),
 ]
 OptionalId = Annotated[str, Meta(max_length=64, pattern="^[!-~]*$")]
-Name = Annotated[
-    str, Meta(max_length=200, pattern=r"^[^\x00-\x1f]*$", description="Free text, up to 200 characters.")
-]
+Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f]*$", description="Free text, up to 200 characters.")]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217, e.g. EUR.")]
 
 # The traders' fractions (RULEBOOK 1: "fractional from the traders' table"): the prices that are always spoken this way.

@@ -74,7 +74,7 @@ class BetState(Struct, frozen=True, gc=False, tag="bet", tag_field="type"):
 
 
 class AccountState(Struct, frozen=True, gc=False, tag="account", tag_field="type"):
-    """A customer's balances in minor units of `currency`; `liability_m` is what his open bets can win beyond their stakes."""
+    """A customer's balances in minor units of `currency`."""
 
     customer: str
     currency: str
@@ -83,6 +83,7 @@ class AccountState(Struct, frozen=True, gc=False, tag="account", tag_field="type
     open_stakes_m: int
     reserved_m: int
     liability_m: int
+    """What his open bets can win beyond their stakes."""
 
 
 class SelectionOdds(Struct, frozen=True, gc=False, array_like=True):
@@ -110,7 +111,7 @@ class OddsImage(Struct, frozen=True, gc=False, tag="image", tag_field="type"):
 
 
 class OddsDelta(Struct, frozen=True, gc=False, tag="delta", tag_field="type"):
-    """What changed since version `base`; who does not hold `base` asks for the image. Prices: `[[selection, price], ...]`."""
+    """What changed since version `base`; who does not hold `base` asks for the image."""
 
     fixture: str
     market: str
@@ -119,6 +120,7 @@ class OddsDelta(Struct, frozen=True, gc=False, tag="delta", tag_field="type"):
     status: str
     in_play: bool
     prices: tuple[tuple[str, int], ...]
+    """`[[selection, price], ...]`, those that changed."""
 
 
 class SettledNotice(Struct, frozen=True, gc=False, tag="settled", tag_field="type"):

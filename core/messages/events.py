@@ -63,6 +63,10 @@ class EngineStarted(Struct, frozen=True, gc=False, array_like=True, tag=1):
     """One more than the term before: the count of starts."""
     instance: str
     release: str
+    retention_ms: int
+    """How long answers are kept from here on; journalled because what is forgotten is state (DESIGN promise 4)."""
+    payment_retention_ms: int
+    """The same for payments, whose ids are their providers' references."""
 
 
 class CustomerOpened(Struct, frozen=True, gc=False, array_like=True, tag=2):
@@ -151,12 +155,16 @@ class CustomerStatusSet(Struct, frozen=True, gc=False, array_like=True, tag=8):
 
 
 class FixtureDefined(Struct, frozen=True, gc=False, array_like=True, tag=10):
-    """A fixture, new or changed. `id` is empty when a feed brought it; `source` is "<provider>.<producer>" or the author."""
+    """A fixture, new or changed.
+
+    `source` is the "<provider>.<producer>" that brought it, then `id` and `author` are empty, or "desk".
+    """
 
     ts_ms: int
     id: str
     digest: int
     source: str
+    author: str
     fixture: str
     name: str
     sport: str
@@ -217,6 +225,7 @@ class MarketSettled(Struct, frozen=True, gc=False, array_like=True, tag=14):
     id: str
     digest: int
     source: str
+    author: str
     sequence: int
     fixture: str
     market: str
@@ -231,6 +240,7 @@ class MarketCancelled(Struct, frozen=True, gc=False, array_like=True, tag=15):
     id: str
     digest: int
     source: str
+    author: str
     sequence: int
     fixture: str
     market: str
@@ -246,6 +256,7 @@ class MarketRolledBack(Struct, frozen=True, gc=False, array_like=True, tag=16):
     id: str
     digest: int
     source: str
+    author: str
     sequence: int
     fixture: str
     market: str
@@ -254,12 +265,12 @@ class MarketRolledBack(Struct, frozen=True, gc=False, array_like=True, tag=16):
 
 
 class SettlementAdvanced(Struct, frozen=True, gc=False, array_like=True, tag=17):
-    """A slice of a market's bets has been looked at, up to (not including) the `upto`-th, in order of acceptance."""
+    """The next `bets` bets of a market, in order of acceptance, were looked at; what changed stands before this."""
 
     ts_ms: int
     fixture: str
     market: str
-    upto: int
+    bets: int
 
 
 class MarketArchived(Struct, frozen=True, gc=False, array_like=True, tag=18):
@@ -293,7 +304,6 @@ class BetRejected(Struct, frozen=True, gc=False, array_like=True, tag=21):
     id: str
     digest: int
     customer: str
-    currency: str
     stake_m: int
     legs: tuple[RejectedLeg, ...]
     reason: int

@@ -1,12 +1,12 @@
 """Feed messages: what ingestors publish on `feed.<provider>.<producer>` (DESIGN 6). The schema is public.
 
 Each names its producer and carries the producer's own sequence, one higher at every message, heartbeats too, so that a
-loss is seen, and the provider's time stamp, so that older news never overwrites newer. A producer's life: RecoveryBegin,
-an image of all it offers, RecoveryEnd; then changes, with a heartbeat at least every 10 s. After a gap or 20 s of
-silence its markets are closed until the next complete recovery, which the engine asks for on
+loss is seen, and the provider's time stamp, so that older news never overwrites newer. A producer's life is
+RecoveryBegin, an image of all it offers, RecoveryEnd, and then changes, with a heartbeat at least every 10 s. After a
+gap or 20 s of silence its markets are closed until the next complete recovery, which the engine asks for on
 `feed-control.<provider>.<producer>`.
 
-Fixture and market ids are the engine's: an ingestor makes its provider's ids unique with a prefix ("betfair:1.170258213").
+Fixture and market ids are the engine's: an ingestor makes its provider's unique with a prefix ("betfair:1.170258213").
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class FixtureChange(FeedMessage, frozen=True, gc=False, tag="fixture"):
 
 
 class PricedSelection(Struct, frozen=True, gc=False, array_like=True):
-    """A selection of a market image: `[id, name, price]`; price 0 for one that cannot be backed, e.g. a removed runner."""
+    """A selection of a market image: `[id, name, price]`; price 0 if it cannot be backed, e.g. a removed runner."""
 
     id: Id
     name: Name

@@ -55,5 +55,5 @@ class Rejection(IntEnum):
     CANCEL_NOT_ALLOWED = 622  # limit: until when the bet could be cancelled, ms
     PRICE_NOT_OURS = 630  # a market cannot be moved from one producer to another
     RESULTS_INCOMPLETE = 640  # detail: the selection that has no result, or that the market does not have
-    NOTHING_TO_ROLL_BACK = 641
+    NOTHING_TO_CHANGE = 641  # the same results again, or nothing to roll back
     TOO_MANY = 700  # limit: how many the engine holds at the most; detail: of what

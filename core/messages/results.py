@@ -26,7 +26,7 @@ class Result(Struct, frozen=True, gc=False, array_like=True):
 
 
 def multiplier(result: Result, price: int) -> tuple[int, int]:
-    """The leg's multiplier as an exact (numerator, denominator): `vf + (1 - vf) x result x price x dhf` (RULEBOOK 5)."""
+    """The leg's multiplier `vf + (1 - vf) x result x price x dhf` (RULEBOOK 5), exact: (numerator, denominator)."""
     void = result.void_factor
     won = (FACTOR_ONE - void) * result.result * price * result.dead_heat_places
     sharing = result.dead_heat_sharing

@@ -1,0 +1,292 @@
+"""The engine: a message and a time go in, an answer and events come out. It has no clock and no ear of its own.
+
+`execute` decides and applies; `tick` lets time pass; `apply` alone, fed from the journal, rebuilds the same state. The
+tables at the end are the whole of what the engine can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from zlib import crc32
+
+import msgspec
+
+from core import accounts, feeding, markets, placing, queries, settling
+from core.book import Answered, Bet, Book, Market
+from core.limits import Limits
+from core.messages import answers as an
+from core.messages import commands as co
+from core.messages import events as ev
+from core.messages import feed as fe
+from core.messages import queries as qu
+from core.messages.rejections import Rejection
+from core.refusals import REASON_NAMES, Refusal
+
+E = TypeVar("E", bound=ev.Event)
+Decided = tuple[an.Answer | None, Sequence[ev.Event]]
+_NOTHING: tuple[ev.Event, ...] = ()
+_encode = msgspec.msgpack.Encoder().encode
+_RECOVERY_PAUSE_MS = 5_000
+"""A producer that does not recover is asked again after this: half the interval of its heartbeats."""
+
+
+def digest(command: co.Command) -> int:
+    """What tells one content from another under the same id: a checksum of all fields but the id and the deadline.
+
+    A retry may carry a new deadline. Whoever makes two contents collide only gets the first one's answer.
+    """
+    fields = msgspec.structs.astuple(command)[2:]
+    return crc32(_encode(fields), _SEEDS[type(command)])
+
+
+class Engine:
+    """One book and the limits within which it decides. Times are milliseconds since 1970-01-01 UTC."""
+
+    def __init__(self, limits: Limits, book: Book | None = None) -> None:
+        """An engine on a rebuilt book, or on an empty one."""
+        self.limits = limits
+        self.book = book or Book()
+
+    def start(self, instance: str, release: str, now_ms: int) -> ev.EngineStarted:
+        """Begin a term. The event is applied; nothing else may be answered before it is stored (DESIGN promise 2)."""
+        limits, book = self.limits, self.book
+        event = ev.EngineStarted(
+            max(now_ms, book.now_ms),
+            book.term + 1,
+            instance,
+            release,
+            limits.retention_ms,
+            limits.payment_retention_ms,
+        )
+        self.apply(event)
+        for market in book.markets():
+            market.version = book.term << 32
+        return event
+
+    def execute(self, message: Any, now_ms: int) -> Decided:
+        """Decide on a command, a query or a feed message.
+
+        The answer (None for a feed message that was taken) may leave once the events, applied already, are stored.
+        """
+        book = self.book
+        now_ms = max(now_ms, book.now_ms)
+        decider = DECIDERS.get(type(message))
+        if decider is not None:
+            return self._command(message, decider, now_ms)
+        query = QUERIES.get(type(message))
+        if query is not None:
+            return query(book, self.limits, message, now_ms), _NOTHING
+        return self._feed(message, now_ms)
+
+    def _command(self, command: Any, decider: Callable[..., Any], now_ms: int) -> Decided:
+        book = self.book
+        content = digest(command)
+        known: Bet | Answered | None = book.bets.get(command.id) or book.answers.get(command.id)
+        if known is not None and (type(known) is Bet or known.expires_ms > now_ms):  # type: ignore[union-attr]
+            if known.digest != content:
+                return self._refuse(command, content, Refusal(Rejection.DUPLICATE_ID), now_ms)
+            return (placing.accepted_answer(known) if type(known) is Bet else known.answer), _NOTHING  # type: ignore[union-attr]
+        if command.expires_ms < now_ms:
+            return self._refuse(command, content, Refusal(Rejection.EXPIRED), now_ms)
+        if command.expires_ms - now_ms > book.retention_ms:
+            latest_ms = now_ms + book.retention_ms
+            return self._refuse(command, content, Refusal(Rejection.DEADLINE_TOO_FAR, limit=latest_ms), now_ms)
+        if not self._customer_known(command):
+            return Refusal(Rejection.CUSTOMER_UNKNOWN).answer(command.id), _NOTHING
+        if len(book.answers) >= self.limits.answers_max:
+            refusal = Refusal(Rejection.BUSY, limit=self.limits.answers_max, detail="answers kept")
+            return refusal.answer(command.id), _NOTHING
+        event = decider(book, self.limits, command, content, now_ms)
+        kind = type(event)
+        if kind is Refusal:
+            return self._refuse(command, content, event, now_ms)
+        self.apply(event)
+        if kind is ev.BetAccepted:
+            return placing.accepted_answer(book.bets[event.id]), (event,)
+        if kind is ev.BetVoided:
+            return book.answers[event.id].answer, (event, *self._review(event))
+        return book.answers[event.id].answer, (event,)
+
+    def _customer_known(self, command: Any) -> bool:
+        return type(command) not in _OF_CUSTOMERS or command.customer in self.book.customers
+
+    def _refuse(self, command: Any, content: int, refusal: Refusal, now_ms: int) -> Decided:
+        """The refusal as an event, for whoever is known; the rest, and BUSY, leaves no trace (DESIGN promise 1)."""
+        answer = refusal.answer(command.id)
+        if refusal.reason is Rejection.BUSY or not self._customer_known(command):
+            return answer, _NOTHING
+        event: ev.Event
+        if type(command) is co.PlaceBet:
+            event = placing.rejected(self.limits, command, content, now_ms, refusal)
+        else:
+            event = ev.CommandRejected(
+                now_ms,
+                command.id,
+                content,
+                type(command).__name__,
+                getattr(command, "customer", ""),
+                getattr(command, "author", ""),
+                refusal.reason.value,
+                refusal.limit,
+                refusal.detail,
+            )
+        self.apply(event)
+        return answer, (event,)
+
+    def _review(self, event: ev.BetVoided) -> list[ev.Event]:
+        settled = settling.review(self.book.bets[event.bet], event.ts_ms)
+        if settled is None:
+            return []
+        self.apply(settled)
+        return [settled]
+
+    def _feed(self, message: fe.FeedMessage, now_ms: int) -> Decided:
+        """A feed message; the answer, for log and metrics, is the first thing in it that was passed over."""
+        book, limits = self.book, self.limits
+        producer = feeding.hear(book, limits, message, now_ms)
+        if producer is None:
+            return None, _NOTHING
+        if isinstance(producer, Refusal):
+            return producer.answer(""), _NOTHING
+        events: list[ev.Event] = []
+        refused = None
+        for taken in feeding.TAKERS[type(message)](book, limits, producer, message, now_ms):
+            if isinstance(taken, Refusal):
+                refused = refused or taken
+            else:
+                self.apply(taken)
+                events.append(taken)
+        return refused.answer("") if refused else None, events
+
+    def tick(self, now_ms: int) -> Sequence[ev.Event]:
+        """Let time pass: reserves run out, due bets are settled, old markets forgotten; a bounded slice at a time.
+
+        While it returns something there may be more to do: call it again in the next turn.
+        """
+        book, limits = self.book, self.limits
+        now_ms = max(now_ms, book.now_ms)
+        events: list[ev.Event] = []
+        while len(events) < limits.slice_max and (run_out := accounts.run_out(book, now_ms)):
+            events.append(self.apply(run_out))
+        if book.settling:
+            events.extend(self.apply(event) for event in settling.advance(book, now_ms, limits.slice_max))
+        elif book.closed and (archived := settling.archive(book, limits, now_ms)):
+            events.append(self.apply(archived))
+        for producer in feeding.lost_producers(book, limits, now_ms):
+            for market in book.markets():
+                if market.source == producer.source:
+                    book.touch(market)
+        return events
+
+    def apply(self, event: E) -> E:
+        """Change the state as the event says. Cannot fail; replaying the journal calls this and nothing else."""
+        book = self.book
+        book.event_no += 1
+        book.now_ms = event.ts_ms
+        APPLIERS[type(event)](book, event)
+        return event
+
+    def take_touched(self) -> list[Market]:
+        """The markets whose offer changed since the last call, in the order of their first change."""
+        touched = list(self.book.touched.values())
+        self.book.touched.clear()
+        return touched
+
+    def image(self, market: Market, now_ms: int) -> an.OddsImage:
+        """A market as it is offered at that time."""
+        return queries.image(market, self.limits, now_ms)
+
+    def recoveries_due(self, now_ms: int) -> Sequence[fe.RecoverRequest]:
+        """Producers to be asked to recover, now."""
+        return feeding.recoveries_due(self.book, now_ms, _RECOVERY_PAUSE_MS)
+
+
+def _done(apply: Callable[[Book, Any], None], *, payment: bool = False) -> Callable[[Book, Any], None]:
+    """An applier that also keeps the answer of the command behind the event."""
+
+    def applier(book: Book, event: Any) -> None:
+        apply(book, event)
+        book.remember(event.id, event.digest, event.ts_ms, an.Done(event.id, event.ts_ms), payment=payment)
+
+    return applier
+
+
+def _apply_started(book: Book, event: ev.EngineStarted) -> None:
+    book.term = event.term
+    book.retention_ms, book.payment_retention_ms = event.retention_ms, event.payment_retention_ms
+
+
+def _apply_rejected(book: Book, event: ev.BetRejected | ev.CommandRejected) -> None:
+    """Keep the refusal; a duplicate's, though, must not take the place of the first answer."""
+    if event.reason == Rejection.DUPLICATE_ID:
+        return
+    reason = REASON_NAMES[event.reason]
+    if type(event) is ev.BetRejected:
+        answer = an.Rejected(
+            event.id, reason, event.leg, event.price, event.limit, event.stake_accepted_m, event.detail
+        )
+    else:
+        answer = an.Rejected(event.id, reason, limit=event.limit, detail=event.detail)
+    book.remember(event.id, event.digest, event.ts_ms, answer)
+
+
+DECIDERS: dict[type, Callable[[Book, Limits, Any, int, int], ev.Event | Refusal]] = {
+    co.PlaceBet: placing.decide,
+    co.CancelBet: settling.decide_cancel_bet,
+    co.OpenCustomer: accounts.decide_open,
+    co.Deposit: accounts.decide_deposit,
+    co.Withdraw: accounts.decide_withdraw,
+    co.Reserve: accounts.decide_reserve,
+    co.PostReserve: accounts.decide_post,
+    co.VoidReserve: accounts.decide_void,
+    co.SetCustomerStatus: accounts.decide_status,
+    co.DefineFixture: markets.decide_fixture,
+    co.DefineMarket: markets.decide_market,
+    co.OpenMarket: markets.decide_status,
+    co.SuspendMarket: markets.decide_status,
+    co.SetPrice: markets.decide_price,
+    co.SettleMarket: settling.decide_settle,
+    co.CancelMarket: settling.decide_cancel,
+    co.RollBackMarket: settling.decide_rollback,
+    co.VoidBet: settling.decide_void,
+}
+_SEEDS = {kind: crc32(kind.__name__.encode()) for kind in DECIDERS}
+_OF_CUSTOMERS = (
+    frozenset(DECIDERS)
+    - {co.OpenCustomer}
+    - {kind for kind in DECIDERS if issubclass(kind, co.DeskCommand) and kind is not co.SetCustomerStatus}
+)
+
+QUERIES: dict[type, Callable[[Book, Limits, Any, int], an.Answer]] = {
+    qu.GetBet: queries.get_bet,
+    qu.GetAccount: queries.get_account,
+    qu.GetOdds: queries.get_odds,
+}
+
+APPLIERS: dict[type, Callable[[Book, Any], None]] = {
+    ev.EngineStarted: _apply_started,
+    ev.CustomerOpened: _done(accounts.apply_opened),
+    ev.Deposited: _done(accounts.apply_payment, payment=True),
+    ev.Withdrawn: _done(accounts.apply_payment, payment=True),
+    ev.Reserved: _done(accounts.apply_reserved, payment=True),
+    ev.ReservePosted: _done(accounts.apply_reserve_ended, payment=True),
+    ev.ReserveVoided: _done(accounts.apply_reserve_ended, payment=True),
+    ev.CustomerStatusSet: _done(accounts.apply_status),
+    ev.FixtureDefined: _done(markets.apply_fixture),
+    ev.MarketDefined: _done(markets.apply_market),
+    ev.MarketStatusSet: _done(markets.apply_status),
+    ev.PriceSet: _done(markets.apply_price),
+    ev.MarketSettled: _done(settling.apply_market_settled),
+    ev.MarketCancelled: _done(settling.apply_market_cancelled),
+    ev.MarketRolledBack: _done(settling.apply_market_rolled_back),
+    ev.SettlementAdvanced: settling.apply_advance,
+    ev.MarketArchived: settling.apply_archived,
+    ev.BetAccepted: placing.apply_accepted,
+    ev.BetRejected: _apply_rejected,
+    ev.BetSettled: settling.apply_settled,
+    ev.BetAdvanced: settling.apply_advanced,
+    ev.BetVoided: _done(settling.apply_voided),
+    ev.CommandRejected: _apply_rejected,
+}
+assert set(APPLIERS) == set(ev.Event.__args__), "an event that nothing applies"

@@ -1,0 +1,244 @@
+"""What the feeds say: the producers' lives, live prices and statuses, and the few facts that are journalled.
+
+A message of a producer is taken in the order of its sequence. Definitions and results become events; prices, statuses
+and heartbeats change live state only (DESIGN 6: they are in FEED, and a bet's event names the price it was decided on).
+
+Believed is a producer that began and ended a recovery and has since lost no message and never been silent for longer
+than the limit. Whatever it does not name in a recovery stays closed: `epoch` counts recoveries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from core import markets, settling
+from core.book import Book, Market, Producer
+from core.limits import Limits
+from core.messages import events as ev
+from core.messages import feed as fe
+from core.messages.commands import NamedSelection
+from core.messages.rejections import Rejection
+from core.refusals import Refusal
+
+Taken = Iterator[ev.Event | Refusal]
+"""Events, each to be applied before the next is asked for; a Refusal names what was passed over."""
+
+
+def hear(book: Book, limits: Limits, message: fe.FeedMessage, now_ms: int) -> Producer | Refusal | None:
+    """The producer of a message, its life brought up to date; None: an old message, to be passed over."""
+    key = message.provider, message.producer
+    producer = book.producers.get(key)
+    if producer is None:
+        if len(book.producers) >= limits.producers_max:
+            return Refusal(Rejection.TOO_MANY, limit=limits.producers_max, detail="producers")
+        source = f"{message.provider}.{message.producer}"
+        producer = book.producers[key] = Producer(*key, source, message.sequence, now_ms)
+    elif type(message) is not fe.RecoveryBegin:
+        if message.sequence <= producer.sequence:
+            return None
+        silent = now_ms - producer.last_ms > limits.producer_silence_max_ms
+        if silent or message.sequence != producer.sequence + 1:
+            producer.up = producer.recovering = False
+    producer.sequence, producer.last_ms = message.sequence, now_ms
+    return producer
+
+
+def recover_begin(book: Book, _: Limits, producer: Producer, message: fe.RecoveryBegin, now_ms: int) -> Taken:
+    """All that the producer offers is closed until it is named again."""
+    del book, message, now_ms
+    producer.epoch += 1
+    producer.recovering, producer.up = True, False
+    yield from ()
+
+
+def recover_end(book: Book, _: Limits, producer: Producer, message: fe.RecoveryEnd, now_ms: int) -> Taken:
+    """The image is complete, if nothing was lost on the way."""
+    del message, now_ms
+    if producer.recovering:
+        producer.recovering, producer.up = False, True
+        for market in book.markets():
+            if market.source == producer.source:
+                book.touch(market)
+    yield from ()
+
+
+def heartbeat(book: Book, _: Limits, producer: Producer, message: fe.Heartbeat, now_ms: int) -> Taken:
+    """Being heard is all."""
+    del book, producer, message, now_ms
+    yield from ()
+
+
+def fixture(book: Book, limits: Limits, producer: Producer, message: fe.FixtureChange, now_ms: int) -> Taken:
+    """A fixture belongs to the first producer that names it, or to the desk once the desk has corrected it."""
+    full = markets.fixture_bound(book, limits, message.fixture)
+    if full:
+        yield full
+        return
+    known = book.fixtures.get(message.fixture)
+    definition = message.name, message.sport, message.competition, message.start_ms
+    if known is None or (
+        known.source == producer.source and message.ts_ms >= known.provider_ts_ms and known.definition() != definition
+    ):
+        yield ev.FixtureDefined(now_ms, "", 0, producer.source, "", message.fixture, *definition)
+    known = book.fixtures[message.fixture]
+    if known.source == producer.source:
+        known.provider_ts_ms = max(known.provider_ts_ms, message.ts_ms)
+
+
+def _own(book: Book, producer: Producer, fixture_id: str, market_id: str) -> Market | Refusal:
+    """A market, if it is this producer's."""
+    market = markets.find(book, fixture_id, market_id)
+    if isinstance(market, Market) and market.source != producer.source:
+        return Refusal(Rejection.PRICE_NOT_OURS, detail=market.source)
+    return market
+
+
+def image(book: Book, limits: Limits, producer: Producer, message: fe.MarketImage, now_ms: int) -> Taken:
+    """A market whole."""
+    market = _own(book, producer, message.fixture, message.market)
+    if isinstance(market, Refusal) and market.reason is not Rejection.MARKET_UNKNOWN:
+        yield market
+        return
+    named = tuple(NamedSelection(selection.id, selection.name) for selection in message.selections)
+    head = message.market_type, message.name, message.group, message.winners, message.cut_off_ms
+    if isinstance(market, Refusal) or _differs(market, head, named):
+        known_fixture = book.fixtures[message.fixture]
+        full = markets.market_bound(known_fixture, limits, message.market, {selection.id for selection in named})
+        if full:
+            yield full
+            return
+        yield ev.MarketDefined(now_ms, "", 0, producer.source, "", message.fixture, message.market, *head, named)
+        market = known_fixture.markets[message.market]
+    offers = tuple(fe.SelectionPrice(selection.id, selection.price) for selection in message.selections)
+    change = fe.MarketPrices(message.market, message.status, offers, message.in_play)
+    _take(book, limits, market, producer, message, change, now_ms)
+
+
+def _differs(market: Market, head: tuple[str, str, str, int, int], named: tuple[NamedSelection, ...]) -> bool:
+    """Whether an image says something new of a market; a selection that is missing in it is nothing new."""
+    *known_head, known = market.definition()
+    return tuple(known_head) != head or not set(named) <= set(known)
+
+
+def odds(book: Book, limits: Limits, producer: Producer, message: fe.OddsChange, now_ms: int) -> Taken:
+    """New prices, complete within each market."""
+    for change in message.markets:
+        market = _own(book, producer, message.fixture, change.market)
+        if isinstance(market, Refusal):
+            yield market
+        else:
+            _take(book, limits, market, producer, message, change, now_ms)
+
+
+def _take(
+    book: Book,
+    limits: Limits,
+    market: Market,
+    producer: Producer,
+    message: fe.FeedMessage,
+    change: fe.MarketPrices,
+    now_ms: int,
+) -> None:
+    """Replace a market's live half; news older than what is known is passed over (DESIGN 6)."""
+    if message.ts_ms < market.provider_ts_ms:
+        return
+    market.producer, market.epoch = producer, producer.epoch
+    market.provider_ts_ms, market.sequence, market.price_ms = message.ts_ms, message.sequence, now_ms
+    market.status, market.in_play = change.status, change.in_play
+    prices = {offer.selection: offer.price for offer in change.prices}
+    price_max = limits.price_max
+    for selection in market.selections.values():
+        price = prices.get(selection.id, 0)
+        selection.feed_price = price if price <= price_max else 0
+        selection.price = selection.override or selection.feed_price
+    book.touch(market)
+
+
+def suspend(book: Book, _: Limits, producer: Producer, message: fe.Suspend, now_ms: int) -> Taken:
+    """Bet stop: only active markets change (RULEBOOK 8)."""
+    del now_ms
+    known = book.fixtures.get(message.fixture)
+    if known is None:
+        yield Refusal(Rejection.FIXTURE_UNKNOWN)
+        return
+    for market in known.markets.values():
+        if (
+            market.source == producer.source
+            and market.status is fe.FeedStatus.ACTIVE
+            and (not message.group or market.group == message.group)
+            and message.ts_ms >= market.provider_ts_ms
+        ):
+            market.status, market.provider_ts_ms = fe.FeedStatus.SUSPENDED, message.ts_ms
+            market.sequence = message.sequence
+            book.touch(market)
+
+
+def _origin(producer: Producer, message: fe.FeedMessage, now_ms: int) -> settling.Origin:
+    return settling.Origin(now_ms, "", 0, producer.source, "", message.sequence)
+
+
+def settlement(book: Book, _: Limits, producer: Producer, message: fe.Settlement, now_ms: int) -> Taken:
+    """Results."""
+    for change in message.markets:
+        market = _own(book, producer, message.fixture, change.market)
+        if isinstance(market, Refusal):
+            yield market
+            continue
+        yield settling.results_event(market, change.results, _origin(producer, message, now_ms), "")
+
+
+def cancel(book: Book, _: Limits, producer: Producer, message: fe.Cancel, now_ms: int) -> Taken:
+    """Bets void, all or in a window."""
+    origin = _origin(producer, message, now_ms)
+    for market_id in message.markets:
+        market = _own(book, producer, message.fixture, market_id)
+        if isinstance(market, Refusal):
+            yield market
+        else:
+            yield settling.cancel_event(market, message.from_ms, message.to_ms, origin, "")
+
+
+def rollback(book: Book, _: Limits, producer: Producer, message: fe.Rollback, now_ms: int) -> Taken:
+    """Results or cancels taken back."""
+    origin = _origin(producer, message, now_ms)
+    for market_id in message.markets:
+        market = _own(book, producer, message.fixture, market_id)
+        if isinstance(market, Refusal):
+            yield market
+        else:
+            yield settling.rollback_event(market, message.what, origin, "")
+
+
+TAKERS: dict[type, Callable[[Book, Limits, Producer, Any, int], Taken]] = {
+    fe.FixtureChange: fixture,
+    fe.MarketImage: image,
+    fe.OddsChange: odds,
+    fe.Suspend: suspend,
+    fe.Settlement: settlement,
+    fe.Cancel: cancel,
+    fe.Rollback: rollback,
+    fe.Heartbeat: heartbeat,
+    fe.RecoveryBegin: recover_begin,
+    fe.RecoveryEnd: recover_end,
+}
+
+
+def recoveries_due(book: Book, now_ms: int, pause_ms: int) -> list[fe.RecoverRequest]:
+    """Producers that are not believed and not recovering, to be asked; each again after a pause."""
+    due = []
+    for producer in book.producers.values():
+        if not producer.up and not producer.recovering and now_ms - producer.asked_ms >= pause_ms:
+            producer.asked_ms = now_ms
+            due.append(fe.RecoverRequest(producer.provider, producer.producer))
+    return due
+
+
+def lost_producers(book: Book, limits: Limits, now_ms: int) -> list[Producer]:
+    """Producers that have just been silent for too long; each is named once."""
+    lost = []
+    for producer in book.producers.values():
+        if producer.up and now_ms - producer.last_ms > limits.producer_silence_max_ms:
+            producer.up = False
+            lost.append(producer)
+    return lost

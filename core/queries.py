@@ -1,0 +1,102 @@
+"""Answers to questions: a bet, an account, a market's offer, as they stand."""
+
+from __future__ import annotations
+
+from core import markets
+from core.book import Bet, BetLeg, Book, Market
+from core.liability import leg_result
+from core.limits import Limits
+from core.messages import answers as an
+from core.messages import queries as qu
+from core.messages.events import BetStatus
+from core.messages.rejections import Rejection
+from core.refusals import Refusal
+from core.units import FACTOR_ONE
+
+STATUS_NAMES = {status.value: status.name.lower() for status in BetStatus}
+
+
+def get_bet(book: Book, _: Limits, query: qu.GetBet, __: int) -> an.Answer:
+    """A bet the engine holds; a refused one is answered by its refusal, for as long as that is kept."""
+    bet = book.bets.get(query.bet)
+    if bet is not None:
+        return bet_state(bet)
+    answered = book.answers.get(query.bet)
+    if answered is not None and isinstance(answered.answer, an.Rejected):
+        return answered.answer
+    return Refusal(Rejection.BET_UNKNOWN).answer(query.bet)
+
+
+def bet_state(bet: Bet) -> an.BetState:
+    """A bet as it stands."""
+    return an.BetState(
+        bet.id,
+        bet.customer.id,
+        bet.ts_ms,
+        bet.stake_m,
+        bet.payout_m,
+        bet.paid_m,
+        STATUS_NAMES[bet.status],
+        tuple(_leg_state(bet, leg) for leg in bet.legs),
+    )
+
+
+def _leg_state(bet: Bet, leg: BetLeg) -> an.BetLegState:
+    selection = leg.selection
+    market = selection.market
+    return an.BetLegState(
+        market.fixture.id, market.id, selection.id, leg.price, leg.requested, _leg_result_name(bet, leg)
+    )
+
+
+def _leg_result_name(bet: Bet, leg: BetLeg) -> str:
+    result = leg_result(bet, leg)
+    if bet.voided or (result is not None and result.void_factor == FACTOR_ONE):
+        return "void"
+    if result is None:
+        return "open"
+    if result.void_factor or (result.result and result.dead_heat_places != result.dead_heat_sharing):
+        return "part"
+    return "won" if result.result else "lost"
+
+
+def get_account(book: Book, _: Limits, query: qu.GetAccount, __: int) -> an.Answer:
+    """A customer's balances."""
+    customer = book.customers.get(query.customer)
+    if customer is None:
+        return Refusal(Rejection.CUSTOMER_UNKNOWN).answer("")
+    return an.AccountState(
+        customer.id,
+        customer.currency,
+        customer.suspended,
+        customer.cash_m,
+        customer.open_stakes_m,
+        customer.reserved_m,
+        customer.liability_m,
+    )
+
+
+def get_odds(book: Book, limits: Limits, query: qu.GetOdds, now_ms: int) -> an.Answer:
+    """A market's image."""
+    market = markets.find(book, query.fixture, query.market)
+    return market.answer("") if isinstance(market, Refusal) else image(market, limits, now_ms)
+
+
+def image(market: Market, limits: Limits, now_ms: int) -> an.OddsImage:
+    """A market as it is offered."""
+    fixture = market.fixture
+    return an.OddsImage(
+        fixture.id,
+        market.id,
+        market.version,
+        fixture.name,
+        market.name,
+        market.market_type,
+        fixture.sport,
+        fixture.start_ms,
+        markets.offered_status(market, limits, now_ms),
+        market.in_play,
+        tuple(
+            an.SelectionOdds(selection.id, selection.name, selection.price) for selection in market.selections.values()
+        ),
+    )
