@@ -62,6 +62,7 @@ class _Server(ABC):
         self._port = port
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
 
     @property
     def port(self) -> int:
@@ -88,10 +89,11 @@ class _Server(ABC):
         self.folder.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + self._start_timeout_s
         self._prepare(deadline)
-        while not self._try_start(deadline):
-            # Ended before it was ready: the port was taken, or what a killed server left behind is not gone yet.
+        while not (_is_free(self.port) and self._try_start(deadline)):
+            # The port is taken, or the server ended because what a killed one left behind is not gone yet.
             if time.monotonic() > deadline or not self._passing():
-                raise EmbeddedError(f"{self.name} does not start in {self.folder}: {self._log_tail()}")
+                reason = self._log_tail() if _is_free(self.port) else f"port {self.port} is in use"
+                raise EmbeddedError(f"{self.name} does not start in {self.folder}: {reason}")
             time.sleep(POLL_S * 10)
         return self
 
@@ -153,14 +155,13 @@ class _Server(ABC):
         return dict(os.environ)
 
     def _passing(self) -> bool:
-        """Whether the reason in the log is one that passes by itself."""
-        return "in use" in self._log_tail()
+        """Whether the obstacle is one that passes by itself."""
+        return not _is_free(self.port)
 
     def _try_start(self, deadline: float) -> bool:
         with self.log.open("ab") as log:
-            log_start = log.tell()
+            self._log_start = log.tell()
             self._process = _spawn(self._command(), log, self._child_environ(), self.stop_signal)
-        self._log_start = log_start
         while self.running and time.monotonic() < deadline:
             if self._ready():
                 return True
