@@ -102,6 +102,9 @@ class Gateway(_Section, frozen=True):
     message_bytes_max: MessageBytes
     bets_per_message_max: Annotated[int, Meta(ge=1, le=1000)]
     pending_max: Count
+    older_pending_max: Count
+    tick_ms: Annotated[int, Meta(ge=1, le=100)]
+    check_every: CountOrOff
 
 
 class Postgres(_Section, frozen=True):
@@ -128,8 +131,7 @@ class Snapshot(_Section, frozen=True):
 
 class Publisher(_Section, frozen=True):
     odds_interval_ms: Milliseconds
-    selections_per_message_max: Count
-    image_requests_pending_max: Count
+    markets_per_turn_max: Count
 
 
 class Redis(_Section, frozen=True):
@@ -137,6 +139,7 @@ class Redis(_Section, frozen=True):
     interval_ms: Milliseconds
     image_ttl_ms: Milliseconds
     pipeline_max: Count
+    markets_max: Count
 
 
 class Http(_Section, frozen=True):

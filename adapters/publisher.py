@@ -1,0 +1,120 @@
+"""What the world is told: each market's offer on `odds.<fixture>.<market>`, and settled bets on `bets.<customer>`.
+
+An offer goes out as an image when it is new or its structure has changed, then as deltas, each naming the version it
+builds on. A market that changes more often than the interval is conflated, never queued: what waits is a set of
+markets. All goes through the journal's outbox, so nothing is shown that is not stored (DESIGN promise 1).
+
+For a reader who comes late: subscribe, ask `odds.get`, drop deltas up to the image's version, apply those after it.
+That works because the image he is given is the very one the next delta builds on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from adapters import subjects
+from adapters.codec import JSON
+from adapters.metrics import Metrics
+from config.settings import Publisher as PublisherSettings
+from core.book import Market
+from core.engine import Engine
+from core.messages.answers import OddsDelta, OddsImage, Rejected, SettledNotice
+from core.messages.events import BetSettled, Event
+from core.messages.queries import GetOdds
+from core.queries import STATUS_NAMES
+
+Outbox = list[tuple[str, bytes]]
+Key = tuple[str, str]
+"""Fixture and market."""
+_OVER: Final = ("closed", "settled")
+"""A market that is over is shown once and then forgotten."""
+
+
+class Publisher:
+    """Turns the engine's touched markets into messages."""
+
+    def __init__(self, engine: Engine, settings: PublisherSettings, metrics: Metrics) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._published = metrics.odds
+        self._waiting: dict[Key, Market] = {}
+        self._shown: dict[Key, OddsImage] = {}
+        """What readers hold: the image that the next delta builds on."""
+        self._due_ms = 0
+        self.images: list[OddsImage] = []
+        """What has been shown since the owner took the list: for Redis, once it is stored."""
+
+    def show_all(self, markets: Iterable[Market]) -> None:
+        """After a start: every market that is not over is shown anew, as far as each turn allows."""
+        self._waiting.update({(market.fixture.id, market.id): market for market in markets if not market.closed_ms})
+
+    def collect(self, outbox: Outbox, now_ms: int) -> None:
+        """Once a turn: what has changed, at most once per interval and `markets_per_turn_max` markets."""
+        if now_ms < self._due_ms:
+            return
+        waiting = self._waiting
+        for market in self._engine.take_touched():
+            waiting[market.fixture.id, market.id] = market
+        for key in list(waiting)[: self._settings.markets_per_turn_max]:
+            self._show(key, waiting.pop(key), outbox, now_ms)
+        if not waiting:
+            self._due_ms = now_ms + self._settings.odds_interval_ms
+
+    def answer(self, query: GetOdds, outbox: Outbox, now_ms: int) -> OddsImage | Rejected:
+        """The image asked for, as new as the engine itself: what has changed since is shown to all first."""
+        for market in self._engine.take_touched():
+            self._waiting[market.fixture.id, market.id] = market
+        key = query.fixture, query.market
+        market_waiting = self._waiting.pop(key, None)
+        if market_waiting is not None:
+            self._show(key, market_waiting, outbox, now_ms)
+        shown = self._shown.get(key)
+        if shown is not None:
+            return shown
+        answer, _ = self._engine.execute(query, now_ms)
+        assert isinstance(answer, OddsImage | Rejected)
+        if isinstance(answer, OddsImage) and answer.status not in _OVER:
+            self._shown[key] = answer
+        return answer
+
+    def notices(self, events: Sequence[Event], outbox: Outbox) -> None:
+        """Tell customers of the bets among `events` whose status or payout changed."""
+        for event in events:
+            if type(event) is BetSettled:
+                notice = SettledNotice(event.bet, event.ts_ms, STATUS_NAMES[event.status], event.paid_m)
+                outbox.append((subjects.notices(event.customer), JSON.encode(notice)))
+                self._published["notice"] += 1
+
+    def _show(self, key: Key, market: Market, outbox: Outbox, now_ms: int) -> None:
+        image = self._engine.image(market, now_ms)
+        before = self._shown.get(key)
+        message = image if before is None else difference(before, image)
+        if message is None:
+            return
+        outbox.append((subjects.odds(*key), JSON.encode(message)))
+        self._published["image" if message is image else "delta"] += 1
+        self.images.append(image)
+        if image.status in _OVER:
+            self._shown.pop(key, None)
+        else:
+            self._shown[key] = image
+
+
+def difference(before: OddsImage, after: OddsImage) -> OddsDelta | OddsImage | None:
+    """The delta between two images; the new image itself where more than price and status changed; None: the same."""
+    if before.version == after.version and before == after:
+        return None
+    if _structure(before) != _structure(after):
+        return after
+    changed = tuple(
+        (new.selection, new.price)
+        for old, new in zip(before.prices, after.prices, strict=True)
+        if old.price != new.price
+    )
+    return OddsDelta(after.fixture, after.market, before.version, after.version, after.status, after.in_play, changed)
+
+
+def _structure(image: OddsImage) -> tuple[object, ...]:
+    names = [(selection.selection, selection.name) for selection in image.prices]
+    return image.fixture_name, image.market_name, image.market_type, image.sport, image.start_ms, names

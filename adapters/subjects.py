@@ -1,0 +1,33 @@
+"""The names of NATS subjects that have ids in them."""
+
+from __future__ import annotations
+
+import re
+
+REQUEST_SUBJECTS = ("bet.>", "order.>", "account.>", "desk.>", "odds.get")
+FEED_SUBJECTS = "feed.>"
+INBOX = "_INBOX"
+"""How every subject begins to which answers go (config/nats/tictac.conf gives each role an inbox of its own)."""
+
+_OUTSIDE = re.compile(r"[^A-Za-z0-9_:=|+-]")
+
+
+def token(name: str) -> str:
+    """An id as one token of a subject: what would split or match there is replaced by `_`."""
+    return _OUTSIDE.sub("_", name) or "_"
+
+
+def odds(fixture: str, market: str) -> str:
+    return f"odds.{token(fixture)}.{token(market)}"
+
+
+def notices(customer: str) -> str:
+    return f"bets.{token(customer)}"
+
+
+def feed(provider: str, producer: str) -> str:
+    return f"feed.{token(provider)}.{token(producer)}"
+
+
+def feed_control(provider: str, producer: str) -> str:
+    return f"feed-control.{token(provider)}.{token(producer)}"
