@@ -81,6 +81,8 @@ class Engine:
 
     def _command(self, command: Any, decider: Callable[..., Any], now_ms: int) -> Decided:
         book = self.book
+        if not (command.id.isascii() and command.id.isprintable()):
+            return Refusal(Rejection.MALFORMED, detail="Expected printable ASCII - at `$.id`").answer(""), _NOTHING
         content = digest(command)
         known: Bet | Answered | None = book.bets.get(command.id) or book.answers.get(command.id)
         if known is not None and (type(known) is Bet or known.expires_ms > now_ms):  # type: ignore[union-attr]

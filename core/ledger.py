@@ -10,7 +10,7 @@ house:betting (what bets have won and lost it) and one clearing:<provider> for e
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from core.book import Book, Customer
 from core.messages import events as ev
@@ -21,13 +21,8 @@ RESERVED: Final = "reserved"
 HOUSE_BETTING: Final = "house:betting"
 CUSTOMER_ACCOUNTS: Final = (CASH, OPEN_STAKES, RESERVED)
 
-
-class Transfer(NamedTuple):
-    """`amount_m` (> 0, minor units) goes from account `source` to account `target`."""
-
-    source: str
-    target: str
-    amount_m: int
+Transfer = tuple[str, str, int]
+"""(source, target, amount_m): `amount_m` (> 0, minor units) goes from account `source` to account `target`."""
 
 
 def clearing(provider: str) -> str:
@@ -42,32 +37,32 @@ def _settled(event: ev.BetSettled) -> list[Transfer]:
     correction pays the difference, in either direction; a rollback takes all of it back.
     """
     stake, delta = event.stake_m, event.paid_m - event.was_paid_m
-    moves = []
+    moves: list[Transfer] = []
     if event.was == ev.BetStatus.OPEN != event.status:
-        moves.append(Transfer(OPEN_STAKES, HOUSE_BETTING, stake))
+        moves.append((OPEN_STAKES, HOUSE_BETTING, stake))
     elif event.status == ev.BetStatus.OPEN != event.was:
-        moves.append(Transfer(HOUSE_BETTING, OPEN_STAKES, stake))
+        moves.append((HOUSE_BETTING, OPEN_STAKES, stake))
     if delta > 0:
-        moves.append(Transfer(HOUSE_BETTING, CASH, delta))
+        moves.append((HOUSE_BETTING, CASH, delta))
     elif delta < 0:
-        moves.append(Transfer(CASH, HOUSE_BETTING, -delta))
+        moves.append((CASH, HOUSE_BETTING, -delta))
     return moves
 
 
 def _reserve_posted(event: ev.ReservePosted) -> list[Transfer]:
-    moves = [Transfer(RESERVED, clearing(event.provider), event.amount_m)]
+    moves = [(RESERVED, clearing(event.provider), event.amount_m)]
     if event.returned_m:
-        moves.append(Transfer(RESERVED, CASH, event.returned_m))
+        moves.append((RESERVED, CASH, event.returned_m))
     return moves
 
 
 _RULES: Final[dict[type, Callable[[Any], list[Transfer]]]] = {
-    ev.Deposited: lambda event: [Transfer(clearing(event.provider), CASH, event.amount_m)],
-    ev.Withdrawn: lambda event: [Transfer(CASH, clearing(event.provider), event.amount_m)],
-    ev.Reserved: lambda event: [Transfer(CASH, RESERVED, event.amount_m)],
+    ev.Deposited: lambda event: [(clearing(event.provider), CASH, event.amount_m)],
+    ev.Withdrawn: lambda event: [(CASH, clearing(event.provider), event.amount_m)],
+    ev.Reserved: lambda event: [(CASH, RESERVED, event.amount_m)],
     ev.ReservePosted: _reserve_posted,
-    ev.ReserveVoided: lambda event: [Transfer(RESERVED, CASH, event.amount_m)],
-    ev.BetAccepted: lambda event: [Transfer(CASH, OPEN_STAKES, event.stake_m)],
+    ev.ReserveVoided: lambda event: [(RESERVED, CASH, event.amount_m)],
+    ev.BetAccepted: lambda event: [(CASH, OPEN_STAKES, event.stake_m)],
     ev.BetSettled: _settled,
 }
 
@@ -86,11 +81,11 @@ def post(book: Book, customer: Customer, event: ev.Event) -> None:
 
 
 def _add(book: Book, customer: Customer, account: str, amount_m: int) -> None:
-    if account is CASH:
+    if account == CASH:
         customer.cash_m += amount_m
-    elif account is OPEN_STAKES:
+    elif account == OPEN_STAKES:
         customer.open_stakes_m += amount_m
-    elif account is RESERVED:
+    elif account == RESERVED:
         customer.reserved_m += amount_m
     else:
         key = account, customer.currency

@@ -197,7 +197,12 @@ def rejected(limits: Limits, command: PlaceBet, digest: int, now_ms: int, refusa
 
 
 def _asked(leg: Leg) -> ev.RejectedLeg:
-    return ev.RejectedLeg(leg.fixture, leg.market, leg.selection, leg.price)
+    return ev.RejectedLeg(_shown(leg.fixture), _shown(leg.market), _shown(leg.selection), leg.price)
+
+
+def _shown(text: str) -> str:
+    """An id that may be anything, fit for journal and tables."""
+    return text if text.isascii() and text.isprintable() else ascii(text)
 
 
 def apply_accepted(book: Book, event: ev.BetAccepted) -> None:

@@ -12,9 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from core.messages.results import Result
-from core.units import Currency, Id, Millis, Money, Name, OfferedPrice, Price
-
-CURRENCY_ANY: Literal[""] = ""
+from core.units import Currency, Id, Key, Millis, Money, Name, OfferedPrice, OptionalCurrency, Price
 
 
 class PricePolicy(Enum):
@@ -33,16 +31,16 @@ class PricePolicy(Enum):
 class Command(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """What every command has."""
 
-    id: Id
+    id: Key
     expires_ms: Millis
 
 
 class Leg(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """One selection of a bet at the price the customer was shown."""
 
-    fixture: Id
-    market: Id
-    selection: Id
+    fixture: Key
+    market: Key
+    selection: Key
     price: Price
 
 
@@ -52,12 +50,12 @@ class PlaceBet(Command, frozen=True, gc=False):
     Answered by Accepted or Rejected. `currency`, where given, must be the account's.
     """
 
-    customer: Id
+    customer: Key
     stake_m: Money
     legs: Annotated[tuple[Leg, ...], Meta(min_length=1)]
     policy: PricePolicy = PricePolicy.BETTER
     tolerance_bp: Annotated[int, Meta(ge=0, le=10_000)] = 0
-    currency: Currency | Literal[""] = CURRENCY_ANY
+    currency: OptionalCurrency = ""
 
 
 class CancelBet(Command, frozen=True, gc=False):
