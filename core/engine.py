@@ -94,7 +94,7 @@ class Engine:
         if command.expires_ms - now_ms > book.retention_ms:
             latest_ms = now_ms + book.retention_ms
             return self._refuse(command, content, Refusal(Rejection.DEADLINE_TOO_FAR, limit=latest_ms), now_ms)
-        if not self._customer_known(command):
+        if type(command) in _OF_CUSTOMERS and command.customer not in book.customers:
             return Refusal(Rejection.CUSTOMER_UNKNOWN).answer(command.id), _NOTHING
         if len(book.answers) >= self.limits.answers_max:
             refusal = Refusal(Rejection.BUSY, limit=self.limits.answers_max, detail="answers kept")

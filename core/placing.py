@@ -227,8 +227,9 @@ def apply_accepted(book: Book, event: ev.BetAccepted) -> None:
 
 def accepted_answer(bet: Bet) -> Accepted:
     """The answer to an accepted bet; the same whenever it is asked for."""
-    legs = tuple(
-        UsedLeg(leg.selection.market.fixture.id, leg.selection.market.id, leg.selection.id, leg.price, leg.requested)
-        for leg in bet.legs
-    )
-    return Accepted(bet.id, bet.ts_ms, bet.stake_m, bet.payout_m, legs)
+    legs = []
+    for leg in bet.legs:
+        selection = leg.selection
+        market = selection.market
+        legs.append(UsedLeg(market.fixture.id, market.id, selection.id, leg.price, leg.requested))
+    return Accepted(bet.id, bet.ts_ms, bet.stake_m, bet.payout_m, tuple(legs))
