@@ -21,7 +21,7 @@ def test_the_defaults_are_complete_and_valid() -> None:
 
 def test_every_setting_stands_once_with_a_reason_beside_it() -> None:
     lines = DEFAULTS.read_text(encoding="utf-8").splitlines()
-    named = [line for line in lines if line and not line.startswith(("#", "["))]
+    named = [line for line in lines if line and not line.lstrip().startswith(("#", "["))]
     assert [line for line in named if not re.match(r"\w+ = .+?  +# \S", line)] == []
     sections = msgspec.structs.fields(Settings)
     assert len(named) == sum(len(msgspec.structs.fields(section.type)) for section in sections)
