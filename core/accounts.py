@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from core import ledger
 from core.book import Book, Customer, Reserve
@@ -11,6 +11,9 @@ from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
+
+_ENDED_HOLDS_MAX = 1_000
+"""Time limits of reserves that have ended may wait for their time, far off as it may be; past this and half, they go."""
 
 
 def decide_open(book: Book, limits: Limits, command: co.OpenCustomer, digest: int, now_ms: int) -> ev.Event | Refusal:
@@ -44,7 +47,9 @@ def decide_withdraw(book: Book, _: Limits, command: co.Withdraw, digest: int, no
 
 
 def decide_reserve(book: Book, limits: Limits, command: co.Reserve, digest: int, now_ms: int) -> ev.Event | Refusal:
-    """Set cash aside for a payment that is under way."""
+    """Set cash aside for a payment that is under way; its id is taken for as long as it is."""
+    if command.id in book.reserves:
+        return Refusal(Rejection.DUPLICATE_ID)
     customer = book.customers[command.customer]
     if command.amount_m > customer.cash_m:
         return Refusal(Rejection.BALANCE_TOO_LOW, limit=customer.cash_m)
@@ -109,7 +114,7 @@ def run_out(book: Book, now_ms: int) -> ev.Event | None:
     """The reserve that is longest past its time limit, to be voided, if there is one."""
     while book.holds and book.holds[0][0] <= now_ms:
         reserve = book.reserves.get(book.holds[0][1])
-        if reserve is not None:
+        if reserve is not None and reserve.hold_until_ms <= now_ms:
             return _voided(reserve, "", 0, now_ms)
         heappop(book.holds)
     return None
@@ -118,6 +123,9 @@ def run_out(book: Book, now_ms: int) -> ev.Event | None:
 def apply_reserve_ended(book: Book, event: ev.ReservePosted | ev.ReserveVoided) -> None:
     """The reserve is gone; the money went where the ledger says."""
     reserve = book.reserves.pop(event.reserve)
+    if len(book.holds) > 2 * len(book.reserves) + _ENDED_HOLDS_MAX:
+        book.holds = [(known.hold_until_ms, known.id) for known in book.reserves.values()]
+        heapify(book.holds)
     ledger.post(book, reserve.customer, event)
 
 

@@ -203,7 +203,7 @@ class Book:
         self.house: dict[tuple[str, str], int] = {}
         self.reserves: dict[str, Reserve] = {}
         self.holds: list[tuple[int, str]] = []
-        """Heap of the reserves' time limits; a reserve that has ended stays in it until its time."""
+        """Heap of the reserves' time limits; a reserve that has ended may stay in it until its time."""
         self.fixtures: dict[str, Fixture] = {}
         self.bets: dict[str, Bet] = {}
         self.open_bets = 0
@@ -226,17 +226,23 @@ class Book:
         self.touched[market.fixture.id, market.id] = market
 
     def remember(self, command_id: str, digest: int, ts_ms: int, answer: Answer, *, payment: bool = False) -> None:
-        """Keep an answer for its retention, and forget up to two that are past theirs: so memory follows the load."""
+        """Keep an answer for its retention, and forget a few that are past theirs: so memory follows the load."""
         if not command_id:
             return
-        queue = self.expiring[payment]
-        for _ in range(2):
-            if queue and self.answers[queue[0]].expires_ms <= ts_ms:
-                del self.answers[queue.popleft()]
+        past = self.answers.pop(command_id, None)
+        if past is not None:
+            self.expiring[past.payment].remove(command_id)
+        for queue in self.expiring:
+            for _ in range(2):
+                if queue and self.answers[queue[0]].expires_ms <= ts_ms:
+                    del self.answers[queue.popleft()]
         expires_ms = ts_ms + (self.payment_retention_ms if payment else self.retention_ms)
-        if command_id not in self.answers:
-            queue.append(command_id)
+        self.expiring[payment].append(command_id)
         self.answers[command_id] = Answered(expires_ms, digest, answer, payment)
+
+    def forgettable(self, now_ms: int) -> bool:
+        """Whether there is an answer that the next `remember` will forget."""
+        return any(queue and self.answers[queue[0]].expires_ms <= now_ms for queue in self.expiring)
 
     def markets(self) -> Iterator[Market]:
         """All markets, in the order of their definition within each fixture."""

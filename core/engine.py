@@ -94,11 +94,12 @@ class Engine:
         if command.expires_ms - now_ms > book.retention_ms:
             latest_ms = now_ms + book.retention_ms
             return self._refuse(command, content, Refusal(Rejection.DEADLINE_TOO_FAR, limit=latest_ms), now_ms)
+        if len(book.answers) >= self.limits.answers_max or len(book.bets) >= self.limits.bets_max:
+            full = self._full(command, now_ms)
+            if full:
+                return full.answer(command.id), _NOTHING
         if type(command) in _OF_CUSTOMERS and command.customer not in book.customers:
             return Refusal(Rejection.CUSTOMER_UNKNOWN).answer(command.id), _NOTHING
-        if len(book.answers) >= self.limits.answers_max:
-            refusal = Refusal(Rejection.BUSY, limit=self.limits.answers_max, detail="answers kept")
-            return refusal.answer(command.id), _NOTHING
         event = decider(book, self.limits, command, content, now_ms)
         kind = type(event)
         if kind is Refusal:
@@ -109,6 +110,15 @@ class Engine:
         if kind is ev.BetVoided:
             return book.answers[event.id].answer, (event, *self._review(event))
         return book.answers[event.id].answer, (event,)
+
+    def _full(self, command: Any, now_ms: int) -> Refusal | None:
+        """Whether a bound of memory is reached; not where this command's answer takes the place of one that is past."""
+        book, limits = self.book, self.limits
+        if len(book.answers) >= limits.answers_max and not book.forgettable(now_ms):
+            return Refusal(Rejection.BUSY, limit=limits.answers_max, detail="answers kept")
+        if len(book.bets) >= limits.bets_max and type(command) is co.PlaceBet:
+            return Refusal(Rejection.BUSY, limit=limits.bets_max, detail="bets held")
+        return None
 
     def _customer_known(self, command: Any) -> bool:
         return type(command) not in _OF_CUSTOMERS or command.customer in self.book.customers
@@ -175,10 +185,7 @@ class Engine:
             events.extend(self.apply(event) for event in settling.advance(book, now_ms, limits.slice_max))
         elif book.closed and (archived := settling.archive(book, limits, now_ms)):
             events.append(self.apply(archived))
-        for producer in feeding.lost_producers(book, limits, now_ms):
-            for market in book.markets():
-                if market.source == producer.source:
-                    book.touch(market)
+        feeding.lose_silent(book, limits, now_ms)
         return events
 
     def apply(self, event: E) -> E:

@@ -20,6 +20,7 @@ from core.messages import feed as fe
 from core.messages.commands import NamedSelection
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
+from core.units import PRICE_MIN
 
 Taken = Iterator[ev.Event | Refusal]
 """Events, each to be applied before the next is asked for; a Refusal names what was passed over."""
@@ -39,16 +40,30 @@ def hear(book: Book, limits: Limits, message: fe.FeedMessage, now_ms: int) -> Pr
             return None
         silent = now_ms - producer.last_ms > limits.producer_silence_max_ms
         if silent or message.sequence != producer.sequence + 1:
-            producer.up = producer.recovering = False
+            lose(book, producer)
     producer.sequence, producer.last_ms = message.sequence, now_ms
     return producer
 
 
+def lose(book: Book, producer: Producer) -> None:
+    """The producer is not believed until its next complete recovery: what it prices is closed, and shown so."""
+    if producer.up:
+        _touch_all(book, producer)
+    producer.up = producer.recovering = False
+
+
+def _touch_all(book: Book, producer: Producer) -> None:
+    for market in book.markets():
+        if market.source == producer.source:
+            book.touch(market)
+
+
 def recover_begin(book: Book, _: Limits, producer: Producer, message: fe.RecoveryBegin, now_ms: int) -> Taken:
     """All that the producer offers is closed until it is named again."""
-    del book, message, now_ms
+    del message, now_ms
+    lose(book, producer)
     producer.epoch += 1
-    producer.recovering, producer.up = True, False
+    producer.recovering = True
     yield from ()
 
 
@@ -57,9 +72,7 @@ def recover_end(book: Book, _: Limits, producer: Producer, message: fe.RecoveryE
     del message, now_ms
     if producer.recovering:
         producer.recovering, producer.up = False, True
-        for market in book.markets():
-            if market.source == producer.source:
-                book.touch(market)
+        _touch_all(book, producer)
     yield from ()
 
 
@@ -100,7 +113,12 @@ def image(book: Book, limits: Limits, producer: Producer, message: fe.MarketImag
     if isinstance(market, Refusal) and market.reason is not Rejection.MARKET_UNKNOWN:
         yield market
         return
+    if isinstance(market, Market) and message.ts_ms < market.provider_ts_ms:
+        return
     named = tuple(NamedSelection(selection.id, selection.name) for selection in message.selections)
+    if len({selection.id for selection in named}) != len(named):
+        yield Refusal(Rejection.MALFORMED, detail="selections: one is named twice")
+        return
     head = message.market_type, message.name, message.group, message.winners, message.cut_off_ms
     if isinstance(market, Refusal) or _differs(market, head, named):
         known_fixture = book.fixtures[message.fixture]
@@ -150,7 +168,7 @@ def _take(
     price_max = limits.price_max
     for selection in market.selections.values():
         price = prices.get(selection.id, 0)
-        selection.feed_price = price if price <= price_max else 0
+        selection.feed_price = price if PRICE_MIN <= price <= price_max else 0
         selection.price = selection.override or selection.feed_price
     book.touch(market)
 
@@ -234,11 +252,8 @@ def recoveries_due(book: Book, now_ms: int, pause_ms: int) -> list[fe.RecoverReq
     return due
 
 
-def lost_producers(book: Book, limits: Limits, now_ms: int) -> list[Producer]:
-    """Producers that have just been silent for too long; each is named once."""
-    lost = []
+def lose_silent(book: Book, limits: Limits, now_ms: int) -> None:
+    """Producers that have been silent for too long are believed no more."""
     for producer in book.producers.values():
         if producer.up and now_ms - producer.last_ms > limits.producer_silence_max_ms:
-            producer.up = False
-            lost.append(producer)
-    return lost
+            lose(book, producer)

@@ -11,7 +11,7 @@ on the others; no bet is refused in retrospect.
 
 from __future__ import annotations
 
-from core.book import Bet, BetLeg, Book, Customer
+from core.book import Bet, BetLeg, Book, Customer, Market
 from core.messages.events import BetStatus
 from core.messages.results import Result, multiplier
 from core.units import PRICE_ONE, payout_down
@@ -42,6 +42,15 @@ def add(book: Book, leg: BetLeg, sign: int) -> None:
         liability_m = max(0, market.liability_m - running_m, selection.payout_m - market.stakes_m)
     else:
         liability_m = max(0, market.top_payout() - market.stakes_m)
+    _set(book, market, liability_m)
+
+
+def reassess(book: Book, market: Market) -> None:
+    """Look at the market's worst case afresh: its number of winners may be another."""
+    _set(book, market, max(0, market.top_payout() - market.stakes_m))
+
+
+def _set(book: Book, market: Market, liability_m: int) -> None:
     change_m = liability_m - market.liability_m
     if change_m:
         market.liability_m = liability_m

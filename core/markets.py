@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core import liability
 from core.book import DESK, Book, Fixture, Market, Selection
 from core.limits import Limits
 from core.messages import commands as co
@@ -9,14 +10,21 @@ from core.messages import events as ev
 from core.messages.feed import FeedStatus
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
+from core.units import PRICE_MIN
 
 
 def obstacle(market: Market, limits: Limits, now_ms: int) -> Refusal | None:
     """Why no bet is taken on a market now, in the order of the ladder (RULEBOOK 3); None: bets are taken.
 
-    A market priced by hand has no producer that could fall silent and no price that could grow old.
+    A market priced by hand has no producer that could fall silent and no price that could grow old. Within the window
+    of a cancel a market is closed: a bet would be void at once.
     """
-    if market.closed_ms or market.due or market.status is FeedStatus.CLOSED:
+    if (
+        market.closed_ms
+        or market.due
+        or market.status is FeedStatus.CLOSED
+        or (market.cancels and market.cancels_at(now_ms))
+    ):
         return Refusal(Rejection.MARKET_CLOSED)
     by_hand = market.source == DESK
     if market.desk_suspended or (market.status is not FeedStatus.ACTIVE and not by_hand):
@@ -158,6 +166,7 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
             market.selections[named.id] = Selection(named.id, named.name, market)
         else:
             selection.name = named.name
+    liability.reassess(book, market)
     book.touch(market)
 
 
@@ -186,7 +195,7 @@ def decide_price(book: Book, limits: Limits, command: co.SetPrice, digest: int, 
         return market
     if command.selection not in market.selections:
         return Refusal(Rejection.SELECTION_UNKNOWN)
-    if command.price > limits.price_max:
+    if command.price and not PRICE_MIN <= command.price <= limits.price_max:
         return Refusal(Rejection.TOO_MANY, limit=limits.price_max, detail="price")
     return ev.PriceSet(
         now_ms,

@@ -17,16 +17,12 @@ from core.refusals import Refusal
 from core.units import PRICE_ONE, payout_down, stake_down
 
 
-def decide(
-    book: Book, limits: Limits, command: PlaceBet, digest: int, now_ms: int
-) -> ev.BetAccepted | ev.BetRejected | Refusal:
+def decide(book: Book, limits: Limits, command: PlaceBet, digest: int, now_ms: int) -> ev.BetAccepted | ev.BetRejected:
     """Accept or reject a bet of a known customer; the first check that fails is the answer."""
     customer = book.customers[command.customer]
     refusal = _structure(limits, command, customer)
     if refusal:
         return rejected(limits, command, digest, now_ms, refusal)
-    if len(book.bets) >= limits.bets_max:
-        return Refusal(Rejection.BUSY, limit=limits.bets_max, detail="bets held")
     stake_m = command.stake_m
     chosen = []
     legs = []

@@ -168,7 +168,7 @@ class End(Struct, frozen=True, array_like=True, tag=6):
 
     settling: list[tuple[str, str, int]]
     """The markets being settled, in their order, each with the count of its latest bets that are due."""
-    bets: int
+    rows: int
     """How many there must be in all."""
 
 
@@ -205,12 +205,24 @@ def restore(chunks: Iterable[bytes]) -> Book:
         if isinstance(chunk, End):
             end = chunk
         else:
-            _READERS[kind](book, chunk)
-    if end is None or end.bets != len(book.bets):
+            _read(book, chunk)
+    if end is None or end.rows != _rows(book):
         msg = "the snapshot is not whole"
         raise ValueError(msg)
     _finish(book, end)
     return book
+
+
+def _read(book: Book, chunk: Chunk) -> None:
+    try:
+        _READERS[type(chunk)](book, chunk)
+    except KeyError as error:
+        msg = f"the snapshot is not whole: it names {error}, which it does not hold"
+        raise ValueError(msg) from error
+
+
+def _rows(book: Book) -> int:
+    return len(book.customers) + len(book.fixtures) + len(book.bets) + len(book.answers) + len(book.reserves)
 
 
 def _chunks(book: Book) -> Iterator[Chunk]:
@@ -226,7 +238,7 @@ def _chunks(book: Book) -> Iterator[Chunk]:
         yield Answers(answers)
     for reserves in _slices(map(_reserve_row, book.reserves.values())):
         yield Reserves(reserves)
-    yield End([(*key, len(market.due)) for key, market in book.settling.items()], len(book.bets))
+    yield End([(*key, len(market.due)) for key, market in book.settling.items()], _rows(book))
 
 
 def _slices(rows: Iterator[Row]) -> Iterator[list[Row]]:
