@@ -33,7 +33,7 @@ from core.messages.feed import RecoverRequest
 from core.messages.queries import GetBet, GetOdds
 
 log = structlog.get_logger(__name__)
-OlderBet = Callable[[str], Awaitable[BetState | None]]
+OlderBet = Callable[[str], Awaitable[BetState | Rejected | None]]
 """Finds a bet that the engine has forgotten."""
 
 

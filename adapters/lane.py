@@ -86,12 +86,12 @@ class _Parser(Parser):
     """Cuts the bytes into whole protocol messages; handles ours, and gives nats-py's parser the others one by one."""
 
     def __init__(self, client: Client, on_error: Callable[[BaseException], None]) -> None:
+        self._connections = 0
+        self.tail = b""
         super().__init__(client)
         self.handlers: dict[str, Handler] = {}
-        self.tail = b""
         self.taken = 0
         self.stopped = False
-        self._connections = 0
         self._on_error = on_error
 
     def reset(self) -> None:
