@@ -11,7 +11,7 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,13 +21,19 @@ PASSES = 5
 _ROOT = Path(__file__).parent.parent
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """The options that all have: `--json` prints one JSON object as the last line, `--small` is for the tests."""
+def arguments(
+    description: str | None, more: Callable[[argparse.ArgumentParser], object] = lambda _: None
+) -> argparse.Namespace:
+    """The options that all have, and `more` of one's own.
+
+    `--json` prints one JSON object as the last line, `--small` is for the tests.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--small", action="store_true", help="one short pass, to see that it works")
     parser.add_argument("--passes", type=int, default=0, help=f"how many passes (default {PASSES}, small 1)")
     parser.add_argument("--seed", type=int, default=1)
+    more(parser)
     options = parser.parse_args()
     options.passes = options.passes or (1 if options.small else PASSES)
     return options
@@ -78,7 +84,7 @@ def _processor() -> str:
 def _commit() -> str:
     command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (our own command)
     except OSError:
         return "unknown"
     return done.stdout.strip() or "unknown"
