@@ -13,7 +13,7 @@ from core.messages.rejections import Rejection
 from core.refusals import Refusal
 
 _ENDED_HOLDS_MAX = 1_000
-"""Time limits of reserves that have ended may wait for their time, far off as it may be; past this and half, they go."""
+"""Time limits of reserves that have ended wait for their time, far off as it may be; past this and half, they go."""
 
 
 def decide_open(book: Book, limits: Limits, command: co.OpenCustomer, digest: int, now_ms: int) -> ev.Event | Refusal:
