@@ -1,0 +1,291 @@
+"""What is to be said after each of Betfair's messages, and the image of all of it for a recovery.
+
+An event is a fixture, "betfair:<eventId>"; a market keeps its id with the prefix, and its group is that id again, so
+that a Suspend can name exactly one. A selection's price is the best available to back; where the market never had a
+book, the last traded price; none for removed runners and from a crossed book.
+
+Only what differs from what was last said is said. Prices of a market that is not active are not. While Betfair says
+503 (late data) no market is active; a conflated change is late but true, and is priced. There are no cut-off times:
+races start late, and Betfair suspends at the off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
+
+from core.messages.feed import (
+    Cancel,
+    FeedMessage,
+    FeedStatus,
+    FixtureChange,
+    MarketImage,
+    MarketPrices,
+    MarketResults,
+    OddsChange,
+    PricedSelection,
+    Rollback,
+    SelectionPrice,
+    Settlement,
+    Suspend,
+)
+from feeds.betfair import words
+from feeds.betfair.market import Market, Runner
+
+if TYPE_CHECKING:
+    from feeds.betfair.stream import MarketDefinition, Message
+    from feeds.betfair.words import Head, Verdict
+
+PROVIDER = "betfair"
+_LATE = 503
+
+
+class _Fixture(Struct, eq=False):
+    """An event, as last said. It starts when the first of its markets does."""
+
+    id: str
+    definition: tuple[str, str, str, int] = ("", "", "", 0)
+    """Name, sport, competition, start in Betfair's time."""
+    starts: dict[str, int] = field(default_factory=dict)
+    """By market."""
+
+
+class _Told(Struct, eq=False):
+    """A market, and what was last said of it."""
+
+    id: str
+    market: Market
+    fixture: _Fixture | None = None
+    head: Head | None = None
+    status: FeedStatus = FeedStatus.SUSPENDED
+    in_play: bool = False
+    prices: tuple[SelectionPrice, ...] = ()
+    verdict: Verdict = None
+    undone: Literal["", "results", "cancel"] = ""
+    """What was rolled back last."""
+    runners: tuple[tuple[str, Runner], ...] = ()
+    """The books of the head's selections."""
+    selections: dict[str, None] = field(default_factory=dict)
+    """All that were ever told: a later definition may lack one, results must not."""
+
+
+class Normaliser:
+    """Betfair's messages in, ours out; provider, producer and sequence are the session's to fill.
+
+    `prefix` makes ids ours: a recording that is played a second time needs another, since its first run is settled.
+    `to_local_ms` maps Betfair's time to ours, for the start of fixtures; a replay shifts them.
+    """
+
+    def __init__(
+        self,
+        markets_max: int,
+        prefix: str = f"{PROVIDER}:",
+        to_local_ms: Callable[[int], int] = lambda ts_ms: ts_ms,
+    ) -> None:
+        self.ts_ms = 0
+        """Betfair's time, of the last message."""
+        self.crossed = 0
+        """Times that a book was crossed at the end of a message."""
+        self.ignored = 0
+        """Changes of markets for which there was no room."""
+        self._markets_max = markets_max
+        self._prefix = prefix
+        self._to_local_ms = to_local_ms
+        self._late = False
+        self._markets: dict[str, _Told] = {}
+        self._fixtures: dict[str, _Fixture] = {}
+        self._touched: dict[str, _Told] = {}
+
+    @property
+    def markets(self) -> dict[str, Market]:
+        """The state behind what is said, by Betfair's id."""
+        return {key: told.market for key, told in self._markets.items()}
+
+    @property
+    def start_ms(self) -> int | None:
+        """When the first event starts, Betfair's time."""
+        return min((fixture.definition[3] for fixture in self._fixtures.values()), default=None)
+
+    @property
+    def count(self) -> int:
+        """Markets that were told."""
+        return sum(told.head is not None for told in self._markets.values())
+
+    @property
+    def settled(self) -> int:
+        """Those with results or a cancel."""
+        return sum(told.verdict is not None for told in self._markets.values())
+
+    def read(self, message: Message) -> list[FeedMessage]:
+        """Apply a message; returns what there is to say, once it is whole."""
+        if message.op != "mcm":
+            return []
+        self.ts_ms = max(self.ts_ms, message.pt)
+        for change in message.mc or ():
+            told = self._markets.get(change.id) or self._new(change.id)
+            if told is None:
+                self.ignored += 1
+            else:
+                told.market.apply(change)
+                self._touched[change.id] = told
+        if not message.whole:
+            return []
+        late = message.status == _LATE
+        touched = self._touched if late == self._late else self._markets
+        turned, self._late = late != self._late, late
+        said = [ours for told in touched.values() for ours in self._say(told, turned=turned)]
+        self._touched.clear()
+        return said
+
+    def stop(self) -> list[FeedMessage]:
+        """The stream is over or broken off: nothing is offered from it any more."""
+        self._late = True
+        return [ours for told in self._markets.values() for ours in self._say(told, turned=True)]
+
+    def image(self) -> Iterator[FeedMessage]:
+        """All that was said and still stands."""
+        for fixture in self._fixtures.values():
+            yield self._fixture_change(fixture)
+        for told in self._markets.values():
+            if told.head is not None:
+                yield self._image(told, told.head)
+                yield from self._say_undone(told)
+                yield from self._say_verdict(told)
+
+    def _new(self, market_id: str) -> _Told | None:
+        """Room for one more market; the oldest closed one makes room, if need be."""
+        if len(self._markets) >= self._markets_max:
+            closed = next((key for key, told in self._markets.items() if told.status is FeedStatus.CLOSED), None)
+            if closed is None:
+                return None
+            self._forget(closed)
+        told = self._markets[market_id] = _Told(self._prefix + market_id, Market(market_id))
+        return told
+
+    def _forget(self, market_id: str) -> None:
+        told = self._markets.pop(market_id)
+        self._touched.pop(market_id, None)
+        if told.fixture is not None:
+            del told.fixture.starts[told.id]
+            if not told.fixture.starts:
+                del self._fixtures[told.fixture.id]
+
+    def _say(self, told: _Told, *, turned: bool) -> Iterator[FeedMessage]:
+        """What has changed of one market. `turned`: the stream has become late, or timely again."""
+        market = told.market
+        redefined, repriced = market.read()
+        self.crossed += market.crossed
+        if not (redefined or turned or (repriced and told.status is FeedStatus.ACTIVE)):
+            return
+        definition = market.definition
+        if definition is None:
+            yield from self._say_offer(told, FeedStatus.SUSPENDED, in_play=told.in_play, renamed=False)
+            return
+        renamed = redefined and _define(told, definition)
+        if redefined and told.head is not None:
+            yield from self._say_fixture(told, definition)
+        status = words.status(definition)
+        if self._late and status is FeedStatus.ACTIVE:
+            status = FeedStatus.SUSPENDED
+        yield from self._say_offer(told, status, in_play=definition.in_play, renamed=renamed)
+        if redefined:
+            yield from self._say_results(told, words.verdict(definition, told.selections))
+
+    def _say_fixture(self, told: _Told, definition: MarketDefinition) -> Iterator[FeedMessage]:
+        fixture = told.fixture
+        if fixture is None:
+            key = self._prefix + definition.event_id
+            fixture = told.fixture = self._fixtures.setdefault(key, _Fixture(key))
+        if definition.market_time is not None:
+            fixture.starts[told.id] = max(0, int(definition.market_time.timestamp() * 1000))
+        start_ms = min(fixture.starts.setdefault(told.id, self.ts_ms), *fixture.starts.values())
+        venue = words.text(definition.venue)
+        name = words.text(definition.event_name, venue or f"Event {definition.event_id}")
+        found = name, words.sport(definition), venue, start_ms
+        if found != fixture.definition:
+            fixture.definition = found
+            yield self._fixture_change(fixture)
+
+    def _say_offer(self, told: _Told, status: FeedStatus, *, in_play: bool, renamed: bool) -> Iterator[FeedMessage]:
+        """Status and prices, in the shortest message that says what is new."""
+        if told.head is None:
+            return
+        prices: tuple[SelectionPrice, ...] = ()
+        if status is FeedStatus.ACTIVE:
+            prices = tuple([SelectionPrice(selection, runner.price) for selection, runner in told.runners])
+        was = told.status, told.in_play, told.prices
+        told.status, told.in_play, told.prices = status, in_play, prices
+        if renamed:
+            yield self._image(told, told.head)
+        elif was[:2] == (FeedStatus.ACTIVE, in_play) and status is FeedStatus.SUSPENDED:
+            yield Suspend(PROVIDER, "", 0, self.ts_ms, _fixture_id(told), told.id)
+        elif was != (status, in_play, prices):
+            offer = MarketPrices(told.id, status, prices, in_play)
+            yield OddsChange(PROVIDER, "", 0, self.ts_ms, _fixture_id(told), (offer,))
+
+    def _say_results(self, told: _Told, verdict: Verdict) -> Iterator[FeedMessage]:
+        """Results or a cancel. What was said and stands no more is taken back, but where results correct results."""
+        was = told.verdict
+        if told.head is None or verdict == was:
+            return
+        told.verdict = verdict
+        if was == "cancel" or (was is not None and verdict is None):
+            told.undone = "cancel" if was == "cancel" else "results"
+            yield from self._say_undone(told)
+        yield from self._say_verdict(told)
+
+    def _say_verdict(self, told: _Told) -> Iterator[FeedMessage]:
+        if told.verdict == "cancel":
+            yield Cancel(PROVIDER, "", 0, self.ts_ms, _fixture_id(told), (told.id,))
+        elif told.verdict is not None:
+            results = MarketResults(told.id, told.verdict)
+            yield Settlement(PROVIDER, "", 0, self.ts_ms, _fixture_id(told), (results,))
+
+    def _say_undone(self, told: _Told) -> Iterator[FeedMessage]:
+        if told.undone:
+            yield Rollback(PROVIDER, "", 0, self.ts_ms, _fixture_id(told), (told.id,), told.undone)
+
+    def _fixture_change(self, fixture: _Fixture) -> FixtureChange:
+        name, sport, competition, start_ms = fixture.definition
+        local_ms = max(0, self._to_local_ms(start_ms))
+        return FixtureChange(PROVIDER, "", 0, self.ts_ms, fixture.id, name, sport, competition, local_ms)
+
+    def _image(self, told: _Told, head: Head) -> MarketImage:
+        prices = {price.selection: price.price for price in told.prices}
+        selections = tuple(PricedSelection(key, name, prices.get(key, 0)) for key, name, _ in head.selections)
+        fixture = _fixture_id(told)
+        market_type, name, winners = head.market_type, head.name, head.winners
+        return MarketImage(
+            PROVIDER,
+            "",
+            0,
+            self.ts_ms,
+            fixture,
+            told.id,
+            market_type,
+            name,
+            told.status,
+            selections,
+            told.in_play,
+            group=told.id,
+            winners=winners,
+        )
+
+
+def _define(told: _Told, definition: MarketDefinition) -> bool:
+    """Take in what images tell of a definition; True: it has changed. One without runners is none yet."""
+    head = words.head(definition)
+    if head == told.head or not head.selections:
+        return False
+    told.head = head
+    runners = told.market.runners
+    told.runners = tuple((key, runners[runner]) for key, _, runner in head.selections if runner in runners)
+    told.selections.update((key, None) for key, _, _ in head.selections)
+    return True
+
+
+def _fixture_id(told: _Told) -> str:
+    assert told.fixture is not None, "a market is not told before its fixture"
+    return told.fixture.id
