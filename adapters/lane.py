@@ -57,6 +57,14 @@ class Lane:
         self._parser.handlers[str(subscription._id)] = handler  # noqa: SLF001
         return subscription
 
+    async def flush(self) -> None:
+        """Wait until the server has taken everything so far, subscriptions too.
+
+        Twice: nats-py writes the first PING ahead of what it still has to write.
+        """
+        await self._client.flush()
+        await self._client.flush()
+
     def publish(self, messages: Iterable[tuple[str, bytes]]) -> None:
         """Send (subject, payload) pairs in one write. Subjects must be valid: they are not looked at."""
         client = self._client

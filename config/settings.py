@@ -39,6 +39,7 @@ MessageBytes = Annotated[int, Meta(ge=1024, le=1_000_000)]
 Milliseconds = Annotated[int, Meta(ge=1, le=10**11)]
 Url = Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+Chance = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -78,6 +79,7 @@ class Nats(_Section, frozen=True):
     connect_attempts_max: Count
     reconnect_wait_ms: Milliseconds
     reconnect_attempts_max: Count
+    ping_interval_ms: Milliseconds
     pending_bytes_max: Bytes
     drain_timeout_ms: Milliseconds
 
@@ -94,6 +96,9 @@ class Journal(_Section, frozen=True):
     appends_in_flight_max: Annotated[int, Meta(ge=1, le=64)]
     append_timeout_ms: Milliseconds
     append_retry_max_ms: Milliseconds
+    retry_wait_ms: Milliseconds
+    blocked_max_ms: Milliseconds
+    fence_check_ms: Milliseconds
     bytes_max: Bytes
     replicas: Annotated[int, Meta(ge=1, le=5)]
 
@@ -116,8 +121,10 @@ class Postgres(_Section, frozen=True):
 
 class Projector(_Section, frozen=True):
     embedded: bool
-    slice_events_max: Count
+    slice_events_max: Annotated[int, Meta(ge=1, le=1_000_000)]
+    batches_max: Count
     poll_ms: Milliseconds
+    synchronous_commit: bool
     retry_max_ms: Milliseconds
 
 
@@ -155,6 +162,56 @@ class Feed(_Section, frozen=True):
     pending_max: Count
 
 
+class Ingest(_Section, frozen=True):
+    heartbeat_ms: Annotated[int, Meta(ge=1, le=10_000)]
+    flush_every: Count
+    markets_max: Count
+    refresh_ms: Milliseconds
+    ended_sources_max: Count
+    line_bytes_max: Bytes
+    recordings: str
+
+
+class Simulator(_Section, frozen=True):
+    fixtures_at_once: Annotated[int, Meta(ge=1, le=10_000)]
+    lead_s: Annotated[int, Meta(ge=60, le=10**7)]
+    spread_s: Annotated[int, Meta(ge=0, le=10**7)]
+    tick_s: Annotated[int, Meta(ge=1, le=600)]
+    tick_min_ms: Milliseconds
+    refresh_ms: Milliseconds
+    behind_max_ms: Milliseconds
+    kept_ms: Milliseconds
+    kept_max: Count
+    overround: Annotated[float, Meta(ge=0, le=0.5)]
+    overround_race: Annotated[float, Meta(ge=0, le=0.5)]
+    race_share: Chance
+    in_running_chance: Chance
+    non_runner_chance: Chance
+    dead_heat_chance: Chance
+    overturned_goal_chance: Chance
+    group_suspension_chance: Chance
+    correction_chance: Chance
+    cancel_chance: Chance
+    abandon_chance: Chance
+
+
+class Demo(_Section, frozen=True):
+    folder: str
+    customers: Annotated[int, Meta(ge=1, le=10_000)]
+    bets_per_s: Annotated[float, Meta(gt=0, le=10_000)]
+    once_bets_per_s: Annotated[float, Meta(gt=0, le=100_000)]
+    once_seconds_min: Annotated[int, Meta(ge=5, le=3600)]
+    speed: Annotated[float, Meta(ge=0.1, le=10_000)]
+    lead_s: Annotated[int, Meta(ge=0, le=10**6)]
+    liability_selection_max_m: Count
+    liability_market_max_m: Count
+    liability_fixture_max_m: Count
+    liability_book_max_m: Count
+    payout_max_m: Count
+    stake_max_m: Count
+    stop_ms: Milliseconds
+
+
 class Log(_Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"]
     format: Literal["auto", "json", "console"]
@@ -172,6 +229,9 @@ class Settings(_Section, frozen=True):
     redis: Redis
     http: Http
     feed: Feed
+    ingest: Ingest
+    simulator: Simulator
+    demo: Demo
     log: Log
 
 
@@ -181,6 +241,15 @@ def load(
     overrides: Mapping[str, object] = {},
 ) -> Settings:
     """Read every layer and check the whole. Raises SettingsError: the setting, what is expected, its source."""
+    return _read(path, environ, overrides).settings()
+
+
+def sources(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """`section.name` -> the file or variable that has the last word on it, for every setting that is given."""
+    return _read(path, environ, {}).sources
+
+
+def _read(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> _Layers:
     layers = _Layers()
     layers.add_file(DEFAULTS)
     if path is None and environ.get(CONFIG_VARIABLE):
@@ -192,7 +261,7 @@ def load(
             layers.add_variable(variable, environ[variable])
     for dotted, value in overrides.items():
         layers.add(dotted, value, "the program")
-    return layers.settings()
+    return layers
 
 
 class _Layers:
@@ -200,7 +269,7 @@ class _Layers:
 
     def __init__(self) -> None:
         self._values: dict[str, dict[str, object]] = {}
-        self._sources: dict[str, str] = {}
+        self.sources: dict[str, str] = {}
 
     def add_file(self, path: Path) -> Self:
         try:
@@ -228,7 +297,7 @@ class _Layers:
         _type_of(dotted, source)
         section, _, name = dotted.partition(".")
         self._values.setdefault(section, {})[name] = value
-        self._sources[dotted] = source
+        self.sources[dotted] = source
         return self
 
     def settings(self) -> Settings:
@@ -238,7 +307,7 @@ class _Layers:
             match = re.fullmatch(r"(.*?) - at `\$\.([a-z_.]+)(\[.*)?`", str(error))
             reason, dotted = (match[1], match[2]) if match else (str(error), "settings")
             got = _got(self._get(dotted))
-            raise SettingsError(f"{dotted}: {reason}{got} (from {self._sources.get(dotted, DEFAULTS)})") from error
+            raise SettingsError(f"{dotted}: {reason}{got} (from {self.sources.get(dotted, DEFAULTS)})") from error
 
     def _get(self, dotted: str) -> object:
         section, _, name = dotted.partition(".")

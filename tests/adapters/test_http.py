@@ -1,0 +1,114 @@
+"""Health, readiness and metrics, as a load balancer and Prometheus read them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from adapters import http
+from adapters.metrics import Metrics
+from config.settings import Http
+from core.book import Book, Fixture, Producer
+
+
+class Process:
+    """As much of the engine process as the endpoints ask for."""
+
+    def __init__(self) -> None:
+        self.book = Book()
+        self.metrics = Metrics()
+        self.reason = ""
+
+    def not_ready(self) -> str:
+        return self.reason
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        return {"journal_waiting": ("Answers that wait", 3)}
+
+
+@pytest.fixture
+async def process() -> Process:
+    return Process()
+
+
+@pytest.fixture
+async def get(process: Process) -> AsyncIterator[Get]:
+    runner = await http.serve(Http(host="127.0.0.1", port=0), process)
+    host, port = runner.addresses[0][:2]
+    async with aiohttp.ClientSession(f"http://{host}:{port}") as session:
+        yield Get(session)
+    await runner.cleanup()
+
+
+class Get:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def __call__(self, path: str) -> tuple[int, str]:
+        async with self._session.get(path) as response:
+            return response.status, await response.text()
+
+    async def metrics(self) -> dict[str, float]:
+        _, text = await self("/metrics")
+        return {
+            sample.name + "".join(f" {value}" for value in sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+
+async def test_health_is_the_process_alone(get: Get, process: Process) -> None:
+    process.reason = "the journal cannot store"
+    assert await get("/health") == (200, "alive\n")
+
+
+async def test_readiness_gives_its_reason(get: Get, process: Process) -> None:
+    assert await get("/ready") == (200, "ready\n")
+    process.reason = "the journal cannot store"
+    assert await get("/ready") == (503, "the journal cannot store\n")
+
+
+async def test_unknown_paths_are_not_found(get: Get) -> None:
+    assert (await get("/"))[0] == 404
+
+
+async def test_counters_are_exposed(get: Get, process: Process) -> None:
+    process.metrics.answers.update({"Accepted": 5, "PRICE_CHANGED": 2})
+    process.metrics.feed["Heartbeat"] = 7
+    process.metrics.feed_refused["malformed"] = 1
+    process.metrics.requests.add(2.5, 4)
+    process.metrics.requests.add(99_999, 1)
+    found = await get.metrics()
+    assert found["tictac_answers_total Accepted"] == 5
+    assert found["tictac_answers_total PRICE_CHANGED"] == 2
+    assert found["tictac_feed_messages_total Heartbeat"] == 7
+    assert found["tictac_feed_refused_total malformed"] == 1
+    assert found["tictac_request_seconds_bucket 0.002"] == 0
+    assert found["tictac_request_seconds_bucket 0.003"] == 4
+    assert found["tictac_request_seconds_count"] == 5
+    assert found["tictac_request_seconds_sum"] == pytest.approx(100.009)
+    assert found["tictac_journal_waiting"] == 3
+    assert found["process_open_fds"] > 0
+
+
+async def test_the_book_is_exposed(get: Get, process: Process) -> None:
+    book = process.book
+    book.open_bets = 12
+    book.producers["p", "1"] = Producer("p", "1", "p.1", 1, 0, up=True)
+    for number in range(30):
+        book.fixtures[f"f{number}"] = Fixture(f"f{number}", "p.1", "A - B", "football", "Cup", 0, liability_m=number)
+    found = await get.metrics()
+    assert found["tictac_bets_open"] == 12
+    assert found["tictac_producer_up p.1"] == 1
+    worst = {name: value for name, value in found.items() if name.startswith("tictac_fixture_liability_m")}
+    assert worst == {f"tictac_fixture_liability_m f{number}": number for number in range(20, 30)}
+
+
+async def test_a_port_that_is_taken_is_an_error_at_the_start(process: Process) -> None:
+    runner = await http.serve(Http(host="127.0.0.1", port=0), process)
+    with pytest.raises(OSError, match="in use"):
+        await http.serve(Http(host="127.0.0.1", port=runner.addresses[0][1]), process)
+    await runner.cleanup()
