@@ -1,0 +1,319 @@
+"""What every simulated fixture does, whatever its sport: time, markets, suspensions, results, mishaps, the image.
+
+A fixture is a queue of things to happen, in its own time (milliseconds since it was announced); `speed` of it pass in
+one of the caller's. A happening changes the state and emits messages at once, so the image always agrees with what was
+told so far.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from heapq import heappop, heappush
+from random import Random
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from config.settings import Simulator
+from core.messages import feed
+from core.messages.feed import FeedStatus
+from core.messages.results import Result
+from feeds.simulator.pricing import offer
+
+
+class Frame(NamedTuple):
+    """What a fixture is given from outside: who it is, and when and how fast it plays."""
+
+    id: str
+    seed: str
+    origin_ms: int
+    """When it is announced, the caller's time."""
+    lead_s: float
+    """From the announcement to the start, in the fixture's time."""
+    speed: float = 1.0
+    provider: str = "simulator"
+    producer: str = "1"
+
+
+class Market(Struct, eq=False):
+    """A market: what it is, and what was last told about it."""
+
+    id: str
+    market_type: str
+    name: str
+    group: str
+    selections: tuple[tuple[str, str], ...]
+    """(id, name)"""
+    winners: int = 1
+    status: FeedStatus = FeedStatus.SUSPENDED
+    prices: tuple[int, ...] = ()
+    sent_ms: int = 0
+    results: tuple[Result, ...] = ()
+    cancels: tuple[tuple[int, int], ...] = ()
+    """Windows (from, to) in which bets are void; (0, 0): all bets."""
+    uncancelled: bool = False
+    """A cancel was taken back."""
+
+    @property
+    def cancelled(self) -> bool:
+        return (0, 0) in self.cancels
+
+    @property
+    def ended(self) -> bool:
+        """Every bet on it can be settled."""
+        return bool(self.results) or self.cancelled
+
+
+class Fixture(ABC):
+    """One fixture, from its announcement to its last message. `messages` is called with a time that never falls."""
+
+    sport: str
+    name: str
+    competition: str
+    overround: float
+
+    def __init__(self, frame: Frame, settings: Simulator) -> None:
+        self.frame = frame
+        self.settings = settings
+        self.random = Random(frame.seed)  # noqa: S311 - a text seeds the same in every process
+        self.markets: list[Market] = []
+        self.in_play = False
+        self.pricing = True
+        """Whether prices are made: not between the end and the results."""
+        self.model_ms = 0
+        self._resume_model_ms = 0
+        self._right: Mapping[str, tuple[Result, ...]] = {}
+        """Results still to be put right."""
+        self._ts_ms = frame.origin_ms
+        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        self._queued = 0
+        self._out: list[feed.AnyFeedMessage] = []
+
+    # What the caller uses.
+
+    @property
+    def next_ms(self) -> int | None:
+        """When there is more to tell, the caller's time; None: never."""
+        return self._caller_ms(self._queue[0][0]) if self._queue else None
+
+    def messages(self, until_ms: int) -> Iterator[feed.AnyFeedMessage]:
+        """What happens until then (included), in order; each stamped with its own time, sequence 0."""
+        while self._queue and (due_ms := self._caller_ms(self._queue[0][0])) <= until_ms:
+            self.model_ms, _, happen = heappop(self._queue)
+            self._ts_ms = max(self._ts_ms, due_ms)
+            happen()
+            yield from self._drain()
+        self._ts_ms = max(self._ts_ms, until_ms)
+
+    def image(self) -> Iterator[feed.AnyFeedMessage]:
+        """All that was told so far: what a producer sends between RecoveryBegin and RecoveryEnd."""
+        yield self._definition()
+        for market in self.markets:
+            yield self._market_image(market)
+        uncancelled = tuple(market.id for market in self.markets if market.uncancelled)
+        if uncancelled:
+            yield feed.Rollback(*self._head, self.frame.id, uncancelled, "cancel")
+        settled = tuple(feed.MarketResults(market.id, market.results) for market in self.markets if market.results)
+        if settled:
+            yield feed.Settlement(*self._head, self.frame.id, settled)
+        for market in self.markets:
+            for start, end in market.cancels:
+                yield feed.Cancel(*self._head, self.frame.id, (market.id,), start, end)
+
+    def abandon(self) -> Iterator[feed.AnyFeedMessage]:
+        """The fixture ends here and now: what is decided stands, all else is cancelled."""
+        self._end()
+        yield from self._drain()
+
+    # What a sport says.
+
+    @abstractmethod
+    def chances(self) -> Sequence[Sequence[float]]:
+        """For each market the chances of its selections, summing to the number of winners; nothing for decided ones."""
+
+    @abstractmethod
+    def decided(self) -> Mapping[str, tuple[Result, ...]]:
+        """The results of open markets that nothing can change any more."""
+
+    # What a sport uses.
+
+    def at(self, delay_s: float, happen: Callable[[], None]) -> None:
+        """Let it happen after so many seconds of the fixture's time."""
+        self._queued += 1
+        heappush(self._queue, (self.model_ms + int(delay_s * 1000), self._queued, happen))
+
+    def after_tick(self, happen: Callable[[], None], tick_s: float = 0) -> None:
+        """Let it happen at the next move of prices, which nobody could follow if the play is very fast."""
+        fastest_s = self.settings.tick_min_ms / 1000 * self.frame.speed
+        self.at(max(tick_s or self.settings.tick_s, fastest_s), happen)
+
+    def announce(self) -> None:
+        """The fixture's first messages: itself and its markets, priced; from now on prices move."""
+        self._out.append(self._definition())
+        for market, chances in zip(self.markets, self.chances(), strict=True):
+            self._reprice(market, chances)
+            self._out.append(self._market_image(market))
+
+    def move_prices(self, *, all_markets: bool = False) -> None:
+        """Send what changed, and what was sent so long ago that it would go stale; nothing during a suspension."""
+        if not self.pricing or self.model_ms < self._resume_model_ms:
+            return
+        changes = []
+        for market, chances in zip(self.markets, self.chances(), strict=True):
+            if market.status is FeedStatus.CLOSED:
+                continue
+            old = market.sent_ms <= self._ts_ms - self.settings.refresh_ms
+            if self._reprice(market, chances) or old or all_markets:
+                market.sent_ms = self._ts_ms
+                changes.append(self._market_prices(market))
+        if changes:
+            self._out.append(feed.OddsChange(*self._head, self.frame.id, tuple(changes)))
+
+    def suspend(self, seconds: float, group: str = "") -> None:
+        """Bet stop, and new prices after so many seconds, or later if there is another one meanwhile."""
+        self._out.append(feed.Suspend(*self._head, self.frame.id, group))
+        for market in self.markets:
+            if market.status is FeedStatus.ACTIVE and group in {"", market.group}:
+                market.status = FeedStatus.SUSPENDED
+        if not group:
+            self._resume_model_ms = max(self._resume_model_ms, self.model_ms + int(seconds * 1000))
+        self.at(seconds, partial(self.move_prices, all_markets=not group))
+
+    def close(self, ids: Iterable[str]) -> None:
+        """No more bets on these markets."""
+        closing = [market for market in self._named(ids) if market.status is not FeedStatus.CLOSED]
+        for market in closing:
+            market.status, market.prices = FeedStatus.CLOSED, ()
+        if closing:
+            changes = tuple(map(self._market_prices, closing))
+            self._out.append(feed.OddsChange(*self._head, self.frame.id, changes))
+
+    def finish(self, right: Mapping[str, tuple[Result, ...]], wrong: Mapping[str, tuple[Result, ...]]) -> None:
+        """The results; sometimes the wrong ones at first, put right minutes later."""
+        if self.random.random() >= self.settings.correction_chance:
+            self._settle(right)
+            return
+        self._settle(wrong)
+        self._right = right
+        self.at(self.random.uniform(60, 300), self._correct)
+
+    def settle_decided(self) -> None:
+        """Close and settle what nothing can change any more."""
+        self._settle(self.decided())
+
+    def plan_mishaps(self, length_s: float) -> None:
+        """Once in a while a market is cancelled or the whole fixture abandoned, at any time of its life."""
+        if self.random.random() < self.settings.cancel_chance:
+            self.at(self.random.uniform(60, length_s), self._cancel_one)
+        if self.random.random() < self.settings.abandon_chance:
+            self.at(self.random.uniform(60, length_s), self._end)
+
+    # Its own.
+
+    @property
+    def _head(self) -> tuple[str, str, int, int]:
+        return self.frame.provider, self.frame.producer, 0, self._ts_ms
+
+    def _caller_ms(self, model_ms: float) -> int:
+        return self.frame.origin_ms + int(model_ms / self.frame.speed)
+
+    def _drain(self) -> Iterator[feed.AnyFeedMessage]:
+        out, self._out = self._out, []
+        yield from out
+
+    def _named(self, ids: Iterable[str]) -> list[Market]:
+        wanted = set(ids)
+        return [market for market in self.markets if market.id in wanted]
+
+    def _definition(self) -> feed.FixtureChange:
+        start_ms = self._caller_ms(self.frame.lead_s * 1000)
+        return feed.FixtureChange(*self._head, self.frame.id, self.name, self.sport, self.competition, start_ms)
+
+    def _market_image(self, market: Market) -> feed.MarketImage:
+        market.sent_ms = self._ts_ms
+        prices = market.prices or (0,) * len(market.selections)
+        selections = tuple(
+            feed.PricedSelection(selection, name, price)
+            for (selection, name), price in zip(market.selections, prices, strict=True)
+        )
+        return feed.MarketImage(
+            *self._head,
+            fixture=self.frame.id,
+            market=market.id,
+            market_type=market.market_type,
+            name=market.name,
+            status=market.status,
+            selections=selections,
+            in_play=self.in_play,
+            group=market.group,
+            winners=market.winners,
+        )
+
+    def _market_prices(self, market: Market) -> feed.MarketPrices:
+        prices = tuple(
+            feed.SelectionPrice(selection, price)
+            for (selection, _), price in zip(market.selections, market.prices, strict=bool(market.prices))
+        )
+        return feed.MarketPrices(market.id, market.status, prices, self.in_play)
+
+    def _reprice(self, market: Market, chances: Sequence[float]) -> bool:
+        """Whether price or status changed. A market without a book (nearly decided) is suspended."""
+        before = market.prices, market.status
+        market.prices = offer(chances, self.overround)
+        market.status = FeedStatus.ACTIVE if any(market.prices) else FeedStatus.SUSPENDED
+        return before != (market.prices, market.status)
+
+    def _settle(self, results: Mapping[str, tuple[Result, ...]]) -> None:
+        """Results of markets, first ones or corrected ones; of cancelled markets they are kept and not told."""
+        self.close(results)
+        settling = self._named(results)
+        for market in settling:
+            market.results = results[market.id]
+        told = tuple(feed.MarketResults(market.id, market.results) for market in settling if not market.cancelled)
+        if told:
+            self._out.append(feed.Settlement(*self._head, self.frame.id, told))
+
+    def _correct(self) -> None:
+        """Providers do it in either way: the new results at once, or first the old ones taken back."""
+        right, self._right = self._right, {}
+        ids = tuple(market.id for market in self._named(right) if not market.cancelled)
+        if ids and self.random.random() < 0.5:
+            self._out.append(feed.Rollback(*self._head, self.frame.id, ids, "results"))
+        self._settle(right)
+
+    def _cancel(self, markets: Sequence[Market], start_ms: int = 0, end_ms: int = 0) -> None:
+        if not markets:
+            return
+        if not end_ms:
+            self.close(market.id for market in markets)
+        for market in markets:
+            market.cancels = (*market.cancels, (start_ms, end_ms))
+        ids = tuple(market.id for market in markets)
+        self._out.append(feed.Cancel(*self._head, self.frame.id, ids, start_ms, end_ms))
+
+    def _cancel_one(self) -> None:
+        """A palpable error: of an open market maybe the last two minutes only; of a settled one maybe taken back."""
+        market = self.random.choice(self.markets)
+        if market.cancelled:
+            return
+        if not market.results and self.random.random() < 0.5:
+            start_ms = max(self.frame.origin_ms, self._caller_ms(self.model_ms - 120_000))
+            self._cancel([market], start_ms, self._ts_ms + 1)
+            return
+        self._cancel([market])
+        if market.results and self.random.random() < 0.5:
+            self.at(120, partial(self._uncancel, market))
+
+    def _uncancel(self, market: Market) -> None:
+        market.cancels, market.uncancelled = (), True
+        self._out.append(feed.Rollback(*self._head, self.frame.id, (market.id,), "cancel"))
+        self._settle({market.id: market.results})
+
+    def _end(self) -> None:
+        self._queue.clear()
+        self.pricing = False
+        self._settle(self.decided())
+        self._correct()
+        self._cancel([market for market in self.markets if not market.ended])

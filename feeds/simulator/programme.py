@@ -1,0 +1,104 @@
+"""Many fixtures, one after the other and side by side, as one producer tells them.
+
+So many are on offer at any time; when one is over the next is announced, without end or up to a number. The same seed,
+run, start, speed and settings give the same programme, so one that was interrupted is taken up again by making it anew
+and passing over what is past: its image then holds the results that were missed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from random import Random
+
+from msgspec import Struct
+
+from config.settings import Simulator
+from core.messages.feed import AnyFeedMessage
+from feeds.simulator.fixture import Fixture, Frame
+from feeds.simulator.football import FootballFixture
+from feeds.simulator.race import RaceFixture
+
+PROVIDER, PRODUCER = "simulator", "1"
+
+
+class Plan(Struct, frozen=True):
+    """What makes one programme. `run` tells it from an earlier one with the same seed; it is part of fixtures' ids."""
+
+    seed: int
+    run: str
+    start_ms: int
+    """The caller's time of the first announcement."""
+    speed: float
+    """Seconds of a fixture's time in one of the caller's: at 60 a match takes two minutes."""
+    fixtures: int = 0
+    """How many in all; 0: without end."""
+
+
+class Programme:
+    """The fixtures of a plan. `messages` is to be called with a time that never falls."""
+
+    def __init__(self, plan: Plan, settings: Simulator) -> None:
+        self.plan = plan
+        self.settings = settings
+        self._live: dict[int, Fixture] = {}
+        self._queue: list[tuple[int, int]] = []
+        """(when it has more to tell, number) of each live fixture."""
+        self._over: deque[tuple[int, Fixture]] = deque(maxlen=settings.kept_max)
+        """(when its end was told or passed over, fixture): what the image still has."""
+        self._started = 0
+        for _ in range(settings.fixtures_at_once):
+            self._start_next(plan.start_ms)
+
+    @property
+    def next_ms(self) -> int | None:
+        """When there is more to tell, the caller's time; None: never."""
+        return self._queue[0][0] if self._queue else None
+
+    def messages(self, until_ms: int) -> Iterator[AnyFeedMessage]:
+        """What happens until then (included), in order."""
+        while self._over and self._over[0][0] + self.settings.kept_ms < until_ms:
+            self._over.popleft()
+        while self._queue and self._queue[0][0] <= until_ms:
+            due_ms, number = heappop(self._queue)
+            fixture = self._live[number]
+            yield from fixture.messages(due_ms)
+            if fixture.next_ms is not None:
+                heappush(self._queue, (fixture.next_ms, number))
+                continue
+            self._over.append((until_ms, self._live.pop(number)))
+            self._start_next(due_ms)
+
+    def image(self) -> Iterator[AnyFeedMessage]:
+        """All fixtures on offer, and those just over, whose results the engine may have missed."""
+        for fixture in [*(fixture for _, fixture in self._over), *self._live.values()]:
+            yield from fixture.image()
+
+    def abandon(self) -> Iterator[AnyFeedMessage]:
+        """The programme ends here: what is decided stands, every other open market is cancelled."""
+        for fixture in self._live.values():
+            yield from fixture.abandon()
+        self._live.clear()
+        self._queue.clear()
+
+    def _start_next(self, origin_ms: int) -> None:
+        """The first ones are spread over the time to come, so that not all begin and end together."""
+        number, plan, settings = self._started, self.plan, self.settings
+        if plan.fixtures and number >= plan.fixtures:
+            return
+        self._started += 1
+        spread_s = settings.spread_s * number / settings.fixtures_at_once if number < settings.fixtures_at_once else 0
+        frame = Frame(
+            id=f"sim:{plan.seed}-{plan.run}-{number}",
+            seed=f"{plan.seed}-{plan.run}-{number}",
+            origin_ms=origin_ms,
+            lead_s=settings.lead_s + spread_s,
+            speed=plan.speed,
+            provider=PROVIDER,
+            producer=PRODUCER,
+        )
+        race = Random(f"kind-{frame.seed}").random() < settings.race_share  # noqa: S311 - a game, not a secret
+        fixture = self._live[number] = RaceFixture(frame, settings) if race else FootballFixture(frame, settings)
+        assert fixture.next_ms is not None
+        heappush(self._queue, (fixture.next_ms, number))

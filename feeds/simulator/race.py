@@ -1,0 +1,190 @@
+"""A horse race: strengths from a Dirichlet distribution, results by Plackett-Luce, a win and a place market.
+
+Plackett-Luce: the winner is drawn by strength, then the second from those left, and so on. The chances of the places
+follow from the same strengths exactly, so the two markets cannot contradict each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from math import exp
+
+from config.settings import Simulator
+from core.messages.results import Result
+from feeds.simulator.fixture import Fixture, Frame, Market
+
+COURSES = ("Ashdown", "Brookmere", "Chalk Hill", "Downlands", "Elmstead", "Fernley", "Garrick Park", "Holme Moor")
+FIRST_NAMES = ("Amber", "Bold", "Copper", "Distant", "Early", "Flying", "Golden", "Hidden", "Iron", "Jolly")
+LAST_NAMES = ("Anthem", "Baron", "Comet", "Dancer", "Echo", "Falcon", "Gambit", "Harbour", "Island", "Jester")
+SHAPE = 1.5
+"""Of the Dirichlet distribution: 1 gives wild favourites, 5 hardly any."""
+MOOD_KEPT, MOOD_STEP = 0.97, 0.04
+SEEN = 4.0
+"""How clearly the order shows in the running at the post, in natural logarithms of strength."""
+TICKS_IN_RUNNING = 40
+
+
+def places_for(runners: int) -> int:
+    """How many places a market of so many runners pays."""
+    return 2 if runners < 8 else 3 if runners < 12 else 4
+
+
+def place_chances(win: Sequence[float], places: int) -> list[float]:
+    """Chances of coming in among the first so many, from the chances of winning (sum 1; 0: does not run); exact."""
+    placed = [0.0] * len(win)
+    ahead = {0: 1.0}
+    """Sets of runners as bits: the chance that just these are the first to come in."""
+    for _ in range(places):
+        further: dict[int, float] = {}
+        for runners, chance in ahead.items():
+            behind = [(1 << number, number) for number in range(len(win)) if not runners >> number & 1]
+            share = chance / sum(win[number] for _, number in behind)
+            for bit, number in behind:
+                if win[number] > 0:
+                    comes_next = share * win[number]
+                    placed[number] += comes_next
+                    further[runners | bit] = further.get(runners | bit, 0.0) + comes_next
+        ahead = further
+    return placed
+
+
+def race_results(order: Sequence[Sequence[str]], non_runners: Sequence[str], places: int) -> tuple[Result, ...]:
+    """Results of a market of so many places; who came in together share what is left (RULEBOOK 6, dead heat)."""
+    results = [Result(runner, 0, 10_000) for runner in non_runners]
+    ahead = 0
+    for group in order:
+        left = places - ahead
+        if left <= 0:
+            results.extend(Result(runner, 0) for runner in group)
+        elif left >= len(group):
+            results.extend(Result(runner, 1) for runner in group)
+        else:
+            results.extend(Result(runner, 1, 0, left, len(group)) for runner in group)
+        ahead += len(group)
+    return tuple(results)
+
+
+class RaceFixture(Fixture):
+    """One race, from the first show of prices to the weighed-in result."""
+
+    sport = "horse_racing"
+
+    def __init__(self, frame: Frame, settings: Simulator) -> None:
+        super().__init__(frame, settings)
+        random = self.random
+        self.overround = settings.overround_race
+        count = random.randint(6, 14)
+        names = [f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES]
+        self.runners = {str(number): name for number, name in enumerate(random.sample(names, count), start=1)}
+        self.non_runners: list[str] = []
+        self.order: list[list[str]] = []
+        """The finish, known to the model from the off; runners in one group cannot be told apart."""
+        self.places = places_for(count)
+        self.over = False
+        minute = frame.origin_ms // 60_000 % 1440
+        self.competition = random.choice(COURSES)
+        self.name = f"{minute // 60:02d}:{minute % 60:02d} {self.competition}"
+        gammas = [random.gammavariate(SHAPE, 1) + 0.01 for _ in self.runners]
+        self._strengths = {runner: gamma / sum(gammas) for runner, gamma in zip(self.runners, gammas, strict=True)}
+        self._mood = dict.fromkeys(self.runners, 0.0)
+        self._length_s = random.uniform(60, 240)
+        self._offers_in_running = random.random() < settings.in_running_chance
+        selections = tuple((number, f"{number}. {name}") for number, name in self.runners.items())
+        self.markets = [
+            Market("win", "win", "Win", "win", selections),
+            Market("place", "place", f"{self.places} places", "place", selections, self.places),
+        ]
+        self._plan()
+
+    def chances(self) -> Sequence[Sequence[float]]:
+        weights = [self._weight(runner) for runner in self.runners]
+        total = sum(weights)
+        win = [weight / total for weight in weights]
+        return win, place_chances(win, self.places)
+
+    def decided(self) -> Mapping[str, tuple[Result, ...]]:
+        return self._results(self.order) if self.over else {}
+
+    def _plan(self) -> None:
+        lead_s = self.frame.lead_s
+        self.at(0, self.announce)
+        self.after_tick(self._tick)
+        for _ in range(2):
+            if self.random.random() < self.settings.non_runner_chance:
+                self.at(self.random.uniform(0.2, 0.9) * lead_s, self._withdraw)
+        self.at(lead_s, self._off)
+        self.plan_mishaps(lead_s + self._length_s + 300)
+
+    def _weight(self, runner: str) -> float:
+        """A runner's strength as the market sees it now; in the running its position shows more and more."""
+        if runner in self.non_runners:
+            return 0.0
+        return self._strengths[runner] * exp(self._mood[runner] + SEEN * self._progress() * self._position(runner))
+
+    def _progress(self) -> float:
+        """0 before the off, 1 at the post."""
+        since_s = self.model_ms / 1000 - self.frame.lead_s
+        return min(max(since_s / self._length_s, 0.0), 1.0)
+
+    def _position(self, runner: str) -> float:
+        """1 for who will be first, -1 for who will be last; 0 before the off."""
+        if not self.order:
+            return 0.0
+        place = next(place for place, group in enumerate(self.order) if runner in group)
+        return 1 - 2 * place / max(len(self.order) - 1, 1)
+
+    def _running(self) -> Iterator[str]:
+        return (runner for runner in self.runners if runner not in self.non_runners)
+
+    def _tick(self) -> None:
+        """Before the off."""
+        if not self.order:
+            self._move()
+            self.after_tick(self._tick)
+
+    def _tick_in_running(self) -> None:
+        if not self.over:
+            self._move()
+            self.after_tick(self._tick_in_running, self._length_s / TICKS_IN_RUNNING)
+
+    def _move(self) -> None:
+        for runner in self.runners:
+            self._mood[runner] = MOOD_KEPT * self._mood[runner] + self.random.gauss(0, MOOD_STEP)
+        self.move_prices()
+
+    def _withdraw(self) -> None:
+        """A runner does not start: bet stop, then a market without it. Its bets are void with the result."""
+        running = list(self._running())
+        if len(running) > self.places + 2:
+            self.non_runners.append(self.random.choice(running))
+            self.suspend(20)
+
+    def _off(self) -> None:
+        """The order is drawn; either the markets go on in the running or they wait for the result."""
+        draws = {runner: self.random.expovariate(self._strengths[runner]) for runner in self._running()}
+        self.order = [[runner] for runner in sorted(draws, key=draws.__getitem__)]
+        if self.random.random() < self.settings.dead_heat_chance:
+            first = self.random.randrange(min(self.places + 1, len(self.order) - 1))
+            self.order[first : first + 2] = [self.order[first] + self.order[first + 1]]
+        self.in_play = self._offers_in_running
+        self.suspend(2)
+        if self.in_play:
+            self.after_tick(self._tick_in_running)
+        else:
+            self.pricing = False
+        self.at(self._length_s, self._finish)
+
+    def _finish(self) -> None:
+        self.over, self.pricing = True, False
+        self.close(market.id for market in self.markets)
+        self.at(self.random.uniform(60, 240), self._weighed_in)
+
+    def _weighed_in(self) -> None:
+        """The result; a wrong one has the first two places exchanged (an enquiry)."""
+        first, second, *others = self.order
+        self.finish(self.decided(), self._results([second, first, *others]))
+
+    def _results(self, order: Sequence[Sequence[str]]) -> Mapping[str, tuple[Result, ...]]:
+        told = partial(race_results, order, self.non_runners)
+        return {market.id: told(market.winners) for market in self.markets if not market.ended}

@@ -1,0 +1,233 @@
+"""Whole simulated fixtures: what they tell is complete, in order, coherent, and ends with the right results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from core.messages import feed
+from core.messages.feed import FeedStatus
+from core.messages.results import Result, multiplier
+from feeds.simulator.fixture import Fixture, Market
+from feeds.simulator.football import FootballFixture
+from feeds.simulator.football_markets import VOID
+from feeds.simulator.pricing import step_at
+from feeds.simulator.race import RaceFixture
+from tests.feeds.simulated import EVENTFUL, FOR_EVER, NOON, SETTINGS, Told, frame
+
+SOME = hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SEEDS = st.integers(0, 10**6)
+
+
+def returned(result: Result) -> Fraction:
+    """What a stake of one at evens brings back."""
+    return Fraction(*multiplier(result, 20_000))
+
+
+def football_return(market: str, selection: str, home: int, away: int) -> Fraction:
+    """The same from the score, in the words of the rulebook and not in the simulator's."""
+    kind, _, text = market.partition("=")
+    if kind in {"total", "ah"}:
+        line = Fraction(text)
+        ahead = home + away - line if kind == "total" else home - away + line
+        if selection in {"under", "2"}:
+            ahead = -ahead
+        quarter = Fraction(1, 4) if ahead % Fraction(1, 2) else Fraction(0)
+        halves = [Fraction(2 if half > 0 else 1 if half == 0 else 0) for half in (ahead - quarter, ahead + quarter)]
+        return sum(halves, Fraction(0)) / 2
+    if kind == "dnb" and home == away:
+        return Fraction(1)
+    winner = "1" if home > away else "2" if home < away else "x"
+    named = f"{home}-{away}" if max(home, away) <= 4 else "other"
+    both = "yes" if home and away else "no"
+    wins = {"1x2": selection == winner, "dnb": selection == winner, "dc": winner in selection}
+    wins |= {"btts": selection == both, "score": selection == named}
+    return Fraction(2 * wins[kind])
+
+
+@SOME
+@given(SEEDS)
+def test_a_match_ends_with_the_results_of_its_score(seed: int) -> None:
+    match = FootballFixture(frame(seed), EVENTFUL)
+    told = Told()
+    told.hear(match.messages(FOR_EVER))
+    assert told.status
+    for key, results in told.results.items():
+        for result in results:
+            assert returned(result) == football_return(key[1], result.selection, *match.score), (
+                key,
+                result,
+                match.score,
+            )
+
+
+@SOME
+@given(SEEDS)
+def test_a_race_pays_as_many_places_as_it_has(seed: int) -> None:
+    race = RaceFixture(frame(seed), EVENTFUL)
+    told = Told()
+    told.hear(race.messages(FOR_EVER))
+    winners = {"win": 1, "place": race.places}
+    for (_, market), results in told.results.items():
+        paid = sum(
+            Fraction(each.dead_heat_places, each.dead_heat_sharing)
+            for each in results
+            if each.result and not each.void_factor
+        )
+        assert paid == winners[market]
+        assert {each.selection for each in results} == set(race.runners)
+        assert [each.selection for each in results if each.void_factor] == race.non_runners
+        first = race.order[0]
+        assert all(each.result == 1 for each in results if each.selection in first)
+
+
+@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture])
+@SOME
+@given(seed=SEEDS)
+def test_every_market_ends_settled_or_cancelled(kind: type[Fixture], seed: int) -> None:
+    fixture = kind(frame(seed), EVENTFUL)
+    told = Told()
+    told.hear(fixture.messages(FOR_EVER))
+    assert fixture.next_ms is None
+    for key, status in told.status.items():
+        assert status is FeedStatus.CLOSED, key
+        assert told.ended(key), key
+
+
+@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture])
+@SOME
+@given(seed=SEEDS, data=st.data())
+def test_an_image_says_what_was_told_so_far(kind: type[Fixture], seed: int, data: st.DataObject) -> None:
+    fixture = kind(frame(seed), EVENTFUL)
+    listener, late = Told(), Told()
+    listener.hear(fixture.messages(NOON + data.draw(st.integers(0, 200_000))))
+    image = list(fixture.image())
+    late.hear(image)
+    assert late.status == listener.status
+    active = [key for key, status in listener.status.items() if status is FeedStatus.ACTIVE]
+    assert [late.prices[key] for key in active] == [listener.prices[key] for key in active]
+    for key in listener.status:
+        assert late.ended(key) == listener.ended(key)
+        if not late.ended(key) or (0, 0) not in late.cancels.get(key, ()):
+            assert late.results.get(key) == listener.results.get(key)
+    # From here both go on alike.
+    rest = list(fixture.messages(FOR_EVER))
+    listener.hear(rest)
+    late.hear(rest)
+    assert late.status == listener.status
+    assert all(late.ended(key) for key in late.status)
+    assert all(message.ts_ms >= image[0].ts_ms for message in rest)
+
+
+@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture])
+@SOME
+@given(seed=SEEDS, data=st.data())
+def test_a_fixture_abandoned_at_any_time_leaves_no_market_open(
+    kind: type[Fixture], seed: int, data: st.DataObject
+) -> None:
+    fixture = kind(frame(seed), EVENTFUL)
+    told = Told()
+    told.hear(fixture.messages(NOON + data.draw(st.integers(0, 200_000))))
+    told.hear(fixture.abandon())
+    assert fixture.next_ms is None
+    assert all(told.ended(key) for key in told.status)
+    if isinstance(fixture, FootballFixture):
+        for (_, market), results in told.results.items():
+            assert all(returned(each) == football_return(market, each.selection, *fixture.score) for each in results)
+
+
+@SOME
+@given(SEEDS)
+def test_a_goal_suspends_all_and_prices_come_back_later(seed: int) -> None:
+    match = FootballFixture(frame(seed, speed=1.0), SETTINGS)
+    told = Told()
+    score, goal_ms = match.score, 0
+    while (next_ms := match.next_ms) is not None:
+        messages = list(match.messages(next_ms))
+        told.hear(messages)
+        if match.score != score and not match.over:
+            assert any(isinstance(message, feed.Suspend) and not message.group for message in messages)
+            assert not any(isinstance(message, feed.OddsChange) for message in messages)
+            score, goal_ms = match.score, next_ms
+        priced = [message for message in messages if isinstance(message, feed.OddsChange)]
+        if goal_ms and any(change.status is FeedStatus.ACTIVE for message in priced for change in message.markets):
+            assert next_ms - goal_ms >= 30_000
+            goal_ms = 0
+
+
+@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture])
+@SOME
+@given(seed=SEEDS)
+def test_every_book_that_is_told_sums_to_its_overround(kind: type[Fixture], seed: int) -> None:
+    books = 0
+
+    class Watched(kind):  # type: ignore[misc, valid-type]
+        def _reprice(self, market: Market, chances: Sequence[float]) -> bool:
+            nonlocal books
+            changed: bool = super()._reprice(market, chances)
+            pairs = [(chance, price) for chance, price in zip(chances, market.prices, strict=True) if price]
+            assert bool(pairs) == (market.status is FeedStatus.ACTIVE)
+            if pairs:
+                books += 1
+                target = (1 + self.overround) * sum(chance for chance, _ in pairs)
+                asked = sum(10_000 / price for _, price in pairs)
+                rounding = sum(10_000 / price - 10_000 / (price + step_at(price)) for _, price in pairs)
+                assert target - 1e-6 <= asked <= target + rounding + 1e-6
+                assert target <= (1 + self.overround) * market.winners + 1e-6
+            return changed
+
+    for _ in Watched(frame(seed), EVENTFUL).messages(FOR_EVER):
+        pass
+    assert books > 10
+
+
+def test_a_non_runner_loses_its_price_and_its_bets_are_void() -> None:
+    settings = replace(EVENTFUL, non_runner_chance=1.0, cancel_chance=0.0, abandon_chance=0.0)
+    race = RaceFixture(frame(3), settings)
+    told = Told()
+    while not race.order:
+        assert race.next_ms is not None
+        told.hear(race.messages(race.next_ms))
+    assert race.non_runners
+    for runner in race.non_runners:
+        assert told.prices[race.frame.id, "win"][runner] == 0
+        assert told.prices[race.frame.id, "place"][runner] == 0
+    told.hear(race.messages(FOR_EVER))
+    void = [each for each in told.results[race.frame.id, "win"] if (each.result, each.void_factor) == VOID]
+    assert [each.selection for each in void] == race.non_runners
+
+
+@pytest.mark.parametrize(("chance", "offered"), [(0.0, False), (1.0, True)])
+def test_a_race_is_offered_in_the_running_only_where_configured(chance: float, offered: bool) -> None:  # noqa: FBT001
+    settings = replace(SETTINGS, in_running_chance=chance, cancel_chance=0.0, abandon_chance=0.0)
+    race = RaceFixture(frame(5), settings)
+    in_running = [
+        change
+        for message in race.messages(FOR_EVER)
+        if isinstance(message, feed.OddsChange)
+        for change in message.markets
+        if change.in_play and change.status is FeedStatus.ACTIVE
+    ]
+    assert bool(in_running) == offered
+
+
+def test_live_prices_are_told_again_before_they_go_stale() -> None:
+    match = FootballFixture(frame(11, speed=1.0), replace(SETTINGS, abandon_chance=0.0, cancel_chance=0.0))
+    heard: dict[str, int] = {}
+    active: set[str] = set()
+    for message in match.messages(FOR_EVER):
+        if isinstance(message, feed.Suspend):
+            active.clear()
+        if isinstance(message, feed.OddsChange):
+            for change in message.markets:
+                if change.market in active:
+                    assert message.ts_ms - heard[change.market] <= 45_000
+                heard[change.market] = message.ts_ms
+                (active.add if change.status is FeedStatus.ACTIVE else active.discard)(change.market)
+    assert len(heard) == len(match.markets)
