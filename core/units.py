@@ -107,7 +107,7 @@ def price_from_decimal(text: str) -> int:
     Raises ValueError for what is not a plain decimal number, has more than four places or lies outside the bounds.
     """
     whole, _, places = text.partition(".")
-    if not (whole.isascii() and whole.isdigit()) or len(places) > 4 or (places and not places.isdigit()):
+    if not (text.isascii() and whole.isdigit()) or len(places) > 4 or (places and not places.isdigit()):
         msg = f"not a decimal price: {text!r}"
         raise ValueError(msg)
     price = int(whole) * PRICE_ONE + int(f"{places:0<4}")

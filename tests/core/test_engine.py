@@ -1,0 +1,280 @@
+"""Once, and in order: ids, deadlines, retention, time (DESIGN promises 1 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from core import engine, feeding, snapshot
+from core.messages import commands as co
+from core.messages import events as ev
+from core.messages import feed as fe
+from core.messages.answers import Accepted, Answer, Done, Rejected
+from core.messages.commands import Leg, NamedSelection, PlaceBet
+from core.messages.results import Result
+from tests.core.world import NOON, World, journalled, lost, refused, replayed, won
+
+HOME = ("match/winner", "home", 20_000)
+MINUTE = 60_000
+RETENTION = 600_000
+WEEK = 7 * 24 * 60 * MINUTE
+
+
+@pytest.fixture
+def world() -> World:
+    world = World(cancel_window_ms=MINUTE)
+    world.customer("ann", 10_000)
+    world.market("match/winner", home=20_000, away=18_000)
+    world.bet("ann", 100, HOME, id="known")
+    hold_until_ms = NOON + WEEK
+    world.done(co.Reserve, id="held", customer="ann", amount_m=100, provider="bank", hold_until_ms=hold_until_ms)
+    return world
+
+
+_DESK = {"author": "trader"}
+_ON = {**_DESK, "fixture": "match", "market": "winner"}
+_RESULTS = (won("home"), lost("away"))
+# Of each command one that is carried out, and another content for the same id.
+COMMANDS: list[tuple[type[co.Command], dict[str, Any], dict[str, Any]]] = [
+    (
+        PlaceBet,
+        {"customer": "ann", "stake_m": 100, "legs": (Leg("match", "winner", "home", 20_000),)},
+        {"stake_m": 101},
+    ),
+    (co.CancelBet, {"customer": "ann", "bet": "known"}, {"bet": "other"}),
+    (co.OpenCustomer, {"customer": "bob", "currency": "EUR"}, {"customer": "cid"}),
+    (co.Deposit, {"customer": "ann", "amount_m": 100, "provider": "bank"}, {"amount_m": 101}),
+    (co.Withdraw, {"customer": "ann", "amount_m": 100, "provider": "bank"}, {"provider": "card"}),
+    (
+        co.Reserve,
+        {"customer": "ann", "amount_m": 100, "provider": "bank", "hold_until_ms": NOON + WEEK},
+        {"hold_until_ms": NOON + WEEK + 1},
+    ),
+    (co.PostReserve, {"customer": "ann", "reserve": "held", "amount_m": 100}, {"amount_m": 99}),
+    (co.VoidReserve, {"customer": "ann", "reserve": "held"}, {"reserve": "other"}),
+    (co.SetCustomerStatus, {**_DESK, "customer": "ann", "suspended": True, "reason": ""}, {"reason": "asked"}),
+    (
+        co.DefineFixture,
+        {**_DESK, "fixture": "cup", "name": "Cup", "sport": "football", "competition": "", "start_ms": 0},
+        {"start_ms": 1},
+    ),
+    (
+        co.DefineMarket,
+        {**_ON, "market_type": "winner", "name": "", "selections": (NamedSelection("draw", "Draw"),)},
+        {"selections": (NamedSelection("draw", "Unentschieden"),)},
+    ),
+    (co.OpenMarket, _ON, {"author": "another"}),
+    (co.SuspendMarket, _ON, {"market": "corners"}),
+    (co.SetPrice, {**_ON, "selection": "home", "price": 25_000}, {"price": 25_001}),
+    (co.SettleMarket, {**_ON, "results": _RESULTS}, {"results": (Result("home", 1, 5_000), lost("away"))}),
+    (co.CancelMarket, {**_ON, "reason": "palpable"}, {"to_ms": NOON}),
+    (co.RollBackMarket, {**_ON, "what": "cancel", "reason": ""}, {"what": "results"}),
+    (co.VoidBet, {**_DESK, "bet": "known", "reason": "palpable"}, {"bet": "other"}),
+]
+
+
+def _restarted(world: World) -> World:
+    """The same world after a crash: rebuilt from a snapshot, and begun anew."""
+    world.engine = engine.Engine(world.engine.limits, snapshot.restore(snapshot.encode(world.book)))
+    world.events.append(world.engine.start("engine-2", "0.1.0", world.now))
+    return world
+
+
+def _same(world: World) -> World:
+    return world
+
+
+def test_every_command_is_in_the_table() -> None:
+    assert [kind for kind, _, _ in COMMANDS] == list(engine.DECIDERS)
+
+
+@pytest.mark.parametrize("between", [_same, _restarted], ids=["at once", "after a restart"])
+@pytest.mark.parametrize(("kind", "fields", "other"), COMMANDS, ids=[kind.__name__ for kind, _, _ in COMMANDS])
+def test_an_id_that_was_answered_is_answered_the_same_again(
+    world: World,
+    kind: type[co.Command],
+    fields: dict[str, Any],
+    other: dict[str, Any],
+    between: Callable[[World], World],
+) -> None:
+    """And with a new deadline too; the same id with another content is refused, and the first answer still stands."""
+    if kind is co.RollBackMarket:
+        world.cancel("match/winner")
+    first = world.command(kind, id="x", **fields)
+    assert isinstance(first, Done | Accepted)
+    world.run()
+    world = between(world)
+    events, cash_m = len(world.events), world.cash("ann")
+    assert world.command(kind, id="x", **fields) == first
+    assert world.command(kind, id="x", expires_ms=world.now + RETENTION, **fields) == first
+    assert len(world.events) == events
+    assert refused(world.command(kind, id="x", **{**fields, **other})) == "DUPLICATE_ID"
+    assert len(world.events) == events + 1
+    assert world.command(kind, id="x", **fields) == first
+    assert (len(world.events), world.cash("ann")) == (events + 1, cash_m)
+    world.check()
+
+
+def test_the_same_fields_in_another_command_are_another_content(world: World) -> None:
+    world.done(co.Deposit, id="x", customer="ann", amount_m=100, provider="bank")
+    assert refused(world.command(co.Withdraw, id="x", customer="ann", amount_m=100, provider="bank")) == "DUPLICATE_ID"
+
+
+@pytest.mark.parametrize("between", [_same, _restarted], ids=["at once", "after a restart"])
+def test_a_refused_id_is_refused_the_same_again_although_it_would_be_accepted_now(
+    world: World, between: Callable[[World], World]
+) -> None:
+    first = world.place("ann", 100, ("match/winner", "home", 21_000), id="x")
+    assert refused(first) == "PRICE_CHANGED"
+    world.price("match/winner", "home", 21_000)
+    world = between(world)
+    events = len(world.events)
+    assert world.place("ann", 100, ("match/winner", "home", 21_000), id="x") == first
+    assert len(world.events) == events
+    assert isinstance(world.place("ann", 100, ("match/winner", "home", 21_000), id="y"), Accepted)
+    world.check()
+
+
+def test_what_left_no_trace_is_decided_anew() -> None:
+    world = World()
+    assert refused(world.command(co.Deposit, id="x", customer="ann", amount_m=1, provider="bank")) == "CUSTOMER_UNKNOWN"
+    world.customer("ann")
+    world.done(co.Deposit, id="x", customer="ann", amount_m=1, provider="bank")
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "fields", "kept_ms"),
+    [
+        ("a command", co.SetCustomerStatus, {**_DESK, "customer": "ann", "suspended": False, "reason": ""}, RETENTION),
+        (
+            "a refused bet",
+            PlaceBet,
+            {"customer": "ann", "stake_m": 1, "legs": (Leg("match", "winner", "home", 20_000),)},
+            RETENTION,
+        ),
+        ("a payment", co.Deposit, {"customer": "ann", "amount_m": 100, "provider": "bank"}, WEEK),
+    ],
+)
+def test_an_answer_is_kept_for_its_retention(
+    world: World, rule: str, kind: type[co.Command], fields: dict[str, Any], kept_ms: int
+) -> None:
+    first = world.command(kind, id="x", **fields)
+    world.wait(kept_ms - 1)
+    events = len(world.events)
+    assert world.command(kind, id="x", **fields) == first, rule
+    assert len(world.events) == events
+    world.wait(1)
+    second = world.command(kind, id="x", **fields)
+    assert len(world.events) == events + 1
+    assert type(second) is type(first)
+    world.check()
+
+
+@pytest.mark.parametrize("state", ["open", "settled"])
+def test_a_bets_id_is_known_for_as_long_as_the_bet_is_held(world: World, state: str) -> None:
+    first = world.place("ann", 100, HOME, id="x")
+    if state == "settled":
+        world.settle("match/winner", won("home"))
+    world.wait(24 * 60 * MINUTE - 1)
+    world.tick()
+    assert world.place("ann", 100, HOME, id="x") == first
+    assert refused(world.place("ann", 101, HOME, id="x")) == "DUPLICATE_ID"
+    world.check()
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "reason"),
+    [(-1, "EXPIRED"), (0, None), (RETENTION, None), (RETENTION + 1, "DEADLINE_TOO_FAR")],
+)
+def test_a_command_is_decided_until_its_deadline_which_is_not_too_far(
+    world: World, ahead_ms: int, reason: str | None
+) -> None:
+    answer = world.command(co.Deposit, customer="ann", amount_m=1, provider="bank", expires_ms=world.now + ahead_ms)
+    assert (refused(answer) if reason else None) == reason
+    assert isinstance(answer, Rejected if reason else Done)
+
+
+def test_a_retry_after_the_deadline_gets_the_answer_and_not_expired(world: World) -> None:
+    deadline = {"expires_ms": world.now + 1_000}
+    first = world.place("ann", 100, HOME, id="x", **deadline)
+    world.wait(MINUTE)
+    assert world.place("ann", 100, HOME, id="x", **deadline) == first
+
+
+def test_memory_follows_the_load() -> None:
+    """Answers past their retention are forgotten as new ones come; a bound once reached does not stay reached."""
+    world = World(answers_max=50)
+    world.customer("ann")
+
+    def ask() -> Answer | None:
+        fields = {"customer": "ann", "suspended": False, "reason": ""}
+        return world.command(co.SetCustomerStatus, **fields)
+
+    answers = [ask() for _ in range(60)]
+    assert [refused(answer) for answer in answers if isinstance(answer, Rejected)] == ["BUSY"] * 11
+    world.wait(RETENTION)
+    assert isinstance(ask(), Done)
+    assert len(world.book.answers) <= 50
+    for _ in range(200):
+        world.wait(RETENTION // 40)
+        assert isinstance(ask(), Done)
+    assert len(world.book.answers) <= 41
+    world.check()
+
+
+def test_an_id_may_be_used_again_once_it_is_forgotten_even_for_a_payment(world: World) -> None:
+    world.done(co.SetCustomerStatus, id="x", customer="ann", suspended=False, reason="")
+    world.wait(RETENTION)
+    world.done(co.Deposit, id="x", customer="ann", amount_m=1, provider="bank")
+    _restarted(world)
+    for _ in range(20):
+        world.wait(RETENTION)
+        world.done(co.SetCustomerStatus, customer="ann", suspended=False, reason="")
+        world.check()
+    assert list(world.book.expiring[True])[-1] == "x"
+
+
+def test_time_does_not_run_backwards(world: World) -> None:
+    world.wait(-5_000)
+    answer = world.place("ann", 100, HOME)
+    assert isinstance(answer, Accepted)
+    assert answer.ts_ms == NOON
+    world.run()
+    assert [event.ts_ms for event in world.events] == sorted(event.ts_ms for event in world.events)
+    world.check()
+
+
+def test_an_engine_that_takes_over_begins_a_term(world: World) -> None:
+    before = world.book.term
+    _restarted(world)
+    event = world.events[-1]
+    assert event == ev.EngineStarted(NOON, before + 1, "engine-2", "0.1.0", RETENTION, WEEK)
+    assert world.book.term == before + 1
+    world.check()
+
+
+def test_events_are_numbered_without_a_gap(world: World) -> None:
+    assert world.book.event_no == len(world.events)
+    assert replayed(world.events).event_no == len(world.events)
+
+
+def test_events_come_back_from_the_journal_as_they_went_in(world: World) -> None:
+    world.settle("match/winner", won("home"))
+    assert journalled(world.events) == world.events
+
+
+def test_every_feed_message_and_every_event_has_its_handler() -> None:
+    assert set(engine.APPLIERS) == set(get_args(ev.Event))
+    assert set(feeding.TAKERS) == set(get_args(fe.AnyFeedMessage))
+    commands = {kind for kind in vars(co).values() if isinstance(kind, type) and issubclass(kind, co.Command)}
+    assert set(engine.DECIDERS) == commands - {co.Command, co.DeskCommand}
+
+
+def test_a_digest_is_the_same_in_every_process_and_encoding() -> None:
+    """Digests are journalled: this one was written down at the first release."""
+    bet = PlaceBet("x", 1, "ann", 100, (Leg("match", "winner", "home", 20_000),))
+    again = msgspec.json.decode(msgspec.json.encode(bet), type=PlaceBet)
+    assert engine.digest(bet) == engine.digest(msgspec.structs.replace(again, id="y", expires_ms=2)) == 1_189_118_677
