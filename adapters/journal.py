@@ -1,402 +1,439 @@
-"""The journal: events go to a JetStream stream, fenced and many at a time, before anything is said about them.
+"""The journal's writer: group commit, one writer, and no answer before its events are stored (DESIGN promises 1 and 2).
 
-The writer. Events and answers of one or more turns join the open batch; as soon as fewer than `appends_in_flight_max`
-are under way the batch goes to the stream as one message that carries the expected last sequence. Its answers leave on
-the acknowledgement, in order. Three things can happen instead:
+The open batch is two plain lists that the owner appends to; `flush()` at the end of a turn sends it as one JetStream
+message. Its answers are delivered when JetStream has acknowledged it; what came together meanwhile goes out next.
 
-* the sequence is refused, and what stands there is not ours: another engine has taken over. We stop, and say nothing
-  more (DESIGN promise 2);
-* no answer, or a lost connection: the outcome is unknown. The stream is read: what stands at our sequence is ours,
-  another's, or nothing yet. Ours was stored; nothing yet is sent again with the same expectation, which is safe however
-  often, since the server takes a sequence once;
-* a storage error: a definite no. The same batch is tried again for a while, and commands are answered BUSY meanwhile
-  (`blocked`), undecided: what has been decided already waits, unseen.
+**One writer.** Each append expects the sequence that the last one of ours got. A second one sent before the first is
+acknowledged expects that the first *of ours* lies before it, by its message id too: the sequence alone would let it in
+behind a stranger's append that took the first one's place.
 
-The readers (`read`, `follow`) hand out batches in order, and check that no event is missing.
+**Outcomes.** Only an acknowledgement of the expected sequence is taken at its word. At anything else (no answer in
+time, a lost connection, a refusal, a full disk) the writer sends nothing new and settles what is under way one by one,
+in order, by what the stream says: ours is there, byte for byte: stored; nothing is there: the very same bytes again,
+with the same expectation, so that a copy that is still on its way can be stored instead but never besides; something
+else is there: fenced. What cannot be settled in its time ends the writer; nothing of it was answered, so a restart is
+safe.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
+import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from enum import StrEnum
+from time import perf_counter
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 import structlog
+from msgspec import Struct
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js import JetStreamContext
-from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
-    DeliverPolicy,
-    DiscardPolicy,
-    RetentionPolicy,
-    StorageType,
-    StreamConfig,
-)
-from nats.js.errors import NotFoundError
 
+from adapters.journal_reader import (
+    JournalError,
+    JournalShortenedError,
+    Source,
+    Stored,
+    follow,
+    last_sequence,
+    read,
+)
+from adapters.journal_stream import AWAY, Port, StreamPort, create, shorten
+from adapters.metrics import Latency
 from config.settings import Journal as JournalSettings
+from config.settings import Settings
 from core.messages.events import BATCH_FORMAT, Batch, Event
+
+__all__ = [
+    "Journal",
+    "JournalError",
+    "JournalShortenedError",
+    "JournalStoppedError",
+    "Source",
+    "Stop",
+    "Stopped",
+    "Stored",
+    "create",
+    "follow",
+    "last_sequence",
+    "read",
+    "shorten",
+]
 
 log = structlog.get_logger(__name__)
 Outbox = list[tuple[str, bytes]]
-"""Subject and payload of what may leave once all events joined before it are stored."""
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Batch).decode
-_EXPECTED: Final = "Nats-Expected-Last-Sequence"
-_WRONG_SEQUENCE: Final = 10071
-_RETRY_PAUSE_S: Final = 0.1
-_FETCH_BATCHES: Final = 64
-"""Batches asked for at a time when reading: 16 MB at the most."""
-_FETCH_WAIT_S: Final = 1.0
+"""(subject, payload): what may leave once all events joined so far are stored."""
+_WATCH_S: Final = 0.05
+"""How often the writer looks whether an answer is overdue: a part of `append_timeout_ms` that costs nothing."""
+_REFUSED: Final = (10070, 10071, 10164)
+"""JetStream's codes for a wrong last message id and a wrong last sequence."""
+_encode = msgspec.msgpack.Encoder().encode
 
 
-class JournalError(Exception):
-    """The journal cannot be read, or cannot be written any more; the text says why."""
+class _Error(Struct):
+    description: str = ""
+    err_code: int = 0
 
 
-class ShortenedError(JournalError):
-    """What was asked for lies before the first message that the stream still has."""
+class _Reply(Struct):
+    """JetStream's word on an append."""
+
+    seq: int = 0
+    error: _Error | None = None
 
 
-class FencedError(JournalError):
-    """Another engine writes the journal now."""
+_decode_reply = msgspec.json.Decoder(_Reply).decode
+_NOBODY: Final = _Reply(error=_Error("nobody takes appends: JetStream is off or the stream is missing"))
 
 
-class Stored(NamedTuple):
-    """A batch as it stands in the stream."""
+class Stop(StrEnum):
+    """Why a writer has stopped."""
 
-    sequence: int
-    batch: Batch
-    size: int
-
-
-async def ensure_stream(client: Client, settings: JournalSettings) -> int:
-    """Create the stream where it is missing; returns its last sequence.
-
-    Nothing in it ever expires: it is shortened only behind a snapshot. Full means refused appends (`discard` new).
-    """
-    stream = client.jetstream()
-    try:
-        info = await stream.stream_info(settings.stream)
-    except NotFoundError:
-        config = StreamConfig(
-            name=settings.stream,
-            subjects=["journal.>"],
-            retention=RetentionPolicy.LIMITS,
-            storage=StorageType.FILE,
-            discard=DiscardPolicy.NEW,
-            max_bytes=settings.bytes_max,
-            num_replicas=settings.replicas,
-            allow_direct=True,
-        )
-        info = await stream.add_stream(config)
-    return info.state.last_seq
+    FENCED = "fenced"
+    """Another engine has taken over."""
+    FAILED = "failed"
+    """An append could not be settled in its time, or a bug of ours."""
+    CLOSED = "closed"
+    """By its owner."""
 
 
-async def last_sequence(js: JetStreamContext, stream: str) -> int:
-    """The sequence of the stream's newest message; 0 before the first."""
-    info = await js.stream_info(stream)
-    return info.state.last_seq
+class Stopped(NamedTuple):
+    """How it ended."""
+
+    why: Stop
+    detail: str
 
 
-async def shorten(js: JetStreamContext, stream: str, keep_after: int) -> None:
-    """Forget what lies up to and including sequence `keep_after`."""
-    await js.purge_stream(stream, seq=keep_after + 1)
+class JournalStoppedError(Exception):
+    """What was to be stored will not be: the writer has stopped."""
 
 
-async def read(js: JetStreamContext, stream: str, after: int, *, until: int | None = None) -> AsyncIterator[Stored]:
-    """The batches behind sequence `after`, up to and including `until` or what was last when asked.
+class _GivenUpError(Exception):
+    """An append cannot be settled."""
 
-    Raises ShortenedError, or JournalError for a format that is unknown or an event that is missing.
-    """
-    last = await last_sequence(js, stream) if until is None else until
-    if after >= last:
-        return
-    async for stored in follow(js, stream, after):
-        yield stored
-        if stored.sequence >= last:
-            return
+    def __init__(self, why: Stop, detail: str) -> None:
+        super().__init__(detail)
+        self.why = why
 
 
-async def follow(js: JetStreamContext, stream: str, after: int) -> AsyncIterator[Stored]:
-    """The batches behind sequence `after`, and every later one as it comes; survives reconnects."""
-    next_event: int | None = None
-    while True:
-        await _check_first(js, stream, after)
-        try:
-            async for stored in _fetch(js, stream, after):
-                batch = stored.batch
-                if batch.format != BATCH_FORMAT:
-                    raise JournalError(f"{stream} {stored.sequence}: format {batch.format}, we know {BATCH_FORMAT}")
-                if next_event is not None and batch.first != next_event:
-                    raise JournalError(f"{stream} {stored.sequence}: event {batch.first} where {next_event} should be")
-                next_event = batch.first + len(batch.events)
-                after = stored.sequence
-                yield stored
-        except (NatsError, OSError) as error:
-            log.warning("journal reader starts again", after=after, error=str(error) or type(error).__name__)
-            await asyncio.sleep(_RETRY_PAUSE_S)
+class _Append(Struct, eq=False):
+    """One message of the journal, from encoding to its storage."""
+
+    payload: bytes
+    events: int
+    message_id: str
+    outbox: Outbox = msgspec.field(default_factory=list)
+    expected: int = -1
+    """The last sequence before it."""
+    sent: float = 0.0
+    connection: int = 0
+    reply: asyncio.Future[_Reply] | None = None
+    """For whom waits for it while what is under way is settled."""
 
 
-async def _check_first(js: JetStreamContext, stream: str, after: int) -> None:
-    first = None
-    while first is None:
-        try:
-            first = (await js.stream_info(stream)).state.first_seq
-        except (NatsError, OSError):
-            await asyncio.sleep(_RETRY_PAUSE_S)
-    if after + 1 < first:
-        raise ShortenedError(f"{stream} begins at {first}; what follows {after} is gone")
+class Metrics:
+    """Counts since the start."""
 
-
-async def _fetch(js: JetStreamContext, stream: str, after: int) -> AsyncIterator[Stored]:
-    """Through an ephemeral pull consumer: the reader sets the pace. Ends at the first gap in the sequence."""
-    config = ConsumerConfig(
-        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-        opt_start_seq=after + 1,
-        ack_policy=AckPolicy.NONE,
-        inactive_threshold=60.0,
-        mem_storage=True,
-    )
-    subscription = await js.pull_subscribe("", stream=stream, config=config)
-    try:
-        while True:
-            try:
-                messages = await subscription.fetch(_FETCH_BATCHES, timeout=_FETCH_WAIT_S)
-            except NatsTimeoutError:
-                await subscription.consumer_info()  # raises where the consumer is gone with its server
-                continue
-            for message in messages:
-                sequence = message.metadata.sequence.stream
-                if sequence != after + 1:
-                    return
-                after = sequence
-                yield Stored(sequence, _decode(message.data), len(message.data))
-    finally:
-        with contextlib.suppress(NatsError):
-            await subscription.unsubscribe()
-
-
-class _Append:
-    """A batch on its way, and the sequence it expects to be last before it."""
-
-    __slots__ = ("answer", "events", "expected", "outbox", "payload", "sent")
-
-    def __init__(self, payload: bytes, events: int, outbox: Outbox, expected: int) -> None:
-        self.payload = payload
-        self.events = events
-        self.outbox = outbox
-        self.expected = expected
-        self.sent = 0.0
-        self.answer: asyncio.Task[int] | None = None
+    def __init__(self) -> None:
+        self.batches = 0
+        """Appends that are stored."""
+        self.events = 0
+        self.bytes = 0
+        self.settled = 0
+        """How often outcomes were unknown, or no, and had to be read from the stream."""
+        self.latency = Latency()
+        """From sending an append until it is known to be stored."""
 
 
 class Journal:
-    """The writer. `deliver` gets the outboxes in order, each when everything before it is stored."""
+    """The writer. Read `events` and `outbox` anew each time: sending replaces the lists."""
 
     def __init__(
         self,
-        client: Client,
+        port: Port,
         settings: JournalSettings,
+        deliver: Callable[[Outbox], None],
+        *,
         sequence: int,
         event_no: int,
-        deliver: Callable[[Outbox], None],
     ) -> None:
-        """Go on behind `sequence`, the last of the stream as it was rebuilt, whose last event is `event_no`."""
+        """Goes on behind the journal's message `sequence`, whose last event is `event_no` (0, 0: an empty journal).
+
+        `deliver` gets the outbox of each batch that is stored, in order.
+        """
         self.events: list[Event] = []
         self.outbox: Outbox = []
-        self.blocked = False
-        """The stream takes nothing for now; what is decided waits, nothing more should be."""
-        self.stopped: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-        """Done, with the reason, when nothing more will be stored or delivered."""
+        self.metrics = Metrics()
+        self.stopped: asyncio.Future[Stopped] = asyncio.get_running_loop().create_future()
+        """Resolves when the writer has stopped, by itself or by `close`; nothing is delivered after that."""
         self.sequence = sequence
-        """The last one known to be stored."""
-        self.batches = self.events_stored = self.bytes_stored = 0
-        self.ack_ms = 0.0
-        """How long the last acknowledgement took."""
-        self.ack_ms_max = 0.0
-        self._client = client
+        """Of the last message that is stored."""
+        self._port = port
         self._settings = settings
-        self._subject = f"journal.{settings.partition}"
         self._deliver = deliver
-        self._next_event = event_no + 1
-        self._tail = sequence
-        """The sequence that the last batch under way will have."""
-        self._under_way: deque[_Append] = deque()
-        self._waiting = 0
-        self._driver: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
+        self._event_no = event_no
+        self._sealed: deque[_Append] = deque()
+        """Encoded and not yet sent: what a large open batch was split into."""
+        self._in_flight: deque[_Append] = deque()
+        self._undelivered = 0
+        """Entries in the outboxes of both."""
+        self._asked: dict[str, _Append] = {}
+        """Appends whose replies are waited for, by token."""
+        self._tokens = 0
+        self._name = secrets.token_hex(8)
+        self._settling: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._idle_since = perf_counter()
+        self._watch = asyncio.get_running_loop().call_later(_WATCH_S, self._on_watch)
+
+    @classmethod
+    async def open(
+        cls, client: Client, settings: Settings, deliver: Callable[[Outbox], None], *, sequence: int, event_no: int
+    ) -> Self:
+        """On a stream that exists, over a client that is for this writer alone (adapters/bus.py, role engine)."""
+        journal: Self
+
+        def listen(token: str, reply: bytes) -> None:
+            journal.answered(token, reply)
+
+        def fail(error: BaseException) -> None:
+            journal.fail(error)
+
+        port = await StreamPort.open(client, settings.journal, listen, fail)
+        journal = cls(port, settings.journal, deliver, sequence=sequence, event_no=event_no)
+        return journal
+
+    @property
+    def blocked(self) -> bool:
+        """It cannot store for now, or ever: commands are to be answered BUSY, undecided."""
+        return self._settling is not None or self.stopped.done()
 
     @property
     def waiting(self) -> int:
         """Entries of outboxes that are not delivered yet."""
-        return self._waiting + len(self.outbox)
+        return len(self.outbox) + self._undelivered
 
     @property
     def in_flight(self) -> int:
-        """Batches under way."""
-        return len(self._under_way)
+        """Appends under way."""
+        return len(self._in_flight)
 
     def flush(self) -> None:
-        """Send the open batch, as far as the bound of batches under way allows. Cheap; call it at the end of a turn."""
-        if self.stopped.done() or self.blocked:
+        """At the end of each turn: send the open batch, if fewer than `appends_in_flight_max` are under way. Cheap."""
+        if self.stopped.done():
             return
-        while self.events and len(self._under_way) < self._settings.appends_in_flight_max:
-            self._start(self._cut())
-        if self.outbox and not self.events:
-            outbox, self.outbox = self.outbox, []
-            if self._under_way:
-                self._under_way[-1].outbox.extend(outbox)
-                self._waiting += len(outbox)
-            else:
-                self._deliver(outbox)
+        if self.events:
+            self._send()
+        elif self.outbox:
+            self._release()
 
-    async def settle(self) -> None:
-        """Wait until everything joined so far is stored and delivered; returns early when the journal has stopped."""
-        while (self.events or self.outbox or self._under_way) and not self.stopped.done():
-            self.flush()
-            if self._driver is not None:
-                await asyncio.wait([self._driver])
-            await asyncio.sleep(0)
+    async def settled(self) -> None:
+        """Wait until everything joined so far is stored and delivered. Raises JournalStoppedError."""
+        self.flush()
+        idle: asyncio.Future[Any] = asyncio.ensure_future(self._idle.wait())
+        try:
+            await asyncio.wait([idle, self.stopped], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            idle.cancel()
+        if self.stopped.done():
+            raise JournalStoppedError(self.stopped.result().detail)
 
-    async def close(self) -> None:
-        """Let go; what is under way may or may not be stored, and is not delivered."""
-        self._stop(JournalError("closed"))
-        if self._driver is not None:
-            self._driver.cancel()
-            await asyncio.gather(self._driver, return_exceptions=True)
+    def close(self) -> None:
+        """Stop, whatever is under way: first wait for `settled()` where that matters."""
+        self._stop(Stop.CLOSED, "closed")
 
-    def _cut(self) -> _Append:
-        """The next message: the open batch, or as much of it as one may hold; answers go with its last piece."""
+    def fail(self, error: BaseException) -> None:
+        """A bug of ours, or the end of the loop, wherever: nothing more is stored or delivered."""
+        self._stop(Stop.FAILED, repr(error))
+
+    # The way of a batch.
+
+    def _send(self) -> None:
+        """Fill the free places under way."""
+        if self._settling is not None:
+            return
+        free = self._settings.appends_in_flight_max - len(self._in_flight)
+        if free > 0 and self.events and not self._sealed:
+            self._seal()
+        for append in [self._sealed.popleft() for _ in range(min(free, len(self._sealed)))]:
+            after_id = self._in_flight[-1].message_id if self._in_flight else ""
+            append.expected = self.sequence + len(self._in_flight)
+            self._in_flight.append(append)
+            self._post(append, after_id)
+
+    def _seal(self) -> None:
+        """Encode the open batch. Its answers stand on all of it: they leave with the last message it is split into."""
+        events, self.events = self.events, []
+        outbox, self.outbox = self.outbox, []
+        self._idle.clear()
         most = self._settings.batch_events_max
-        events = self.events[:most]
-        payload = _encode(Batch(BATCH_FORMAT, self._next_event, events))
-        while len(payload) > self._settings.batch_bytes_max and len(events) > 1:
-            most = max(1, len(events) // 2)
-            events = events[:most]
-            payload = _encode(Batch(BATCH_FORMAT, self._next_event, events))
-        outbox: Outbox = []
-        if len(events) == len(self.events):
-            self.events.clear()
-            outbox, self.outbox = self.outbox, outbox
+        for start in range(0, len(events), most):
+            self._encode(events[start : start + most])
+        self._sealed[-1].outbox = outbox
+        self._undelivered += len(outbox)
+
+    def _encode(self, events: list[Event]) -> None:
+        payload = _encode(Batch(BATCH_FORMAT, self._event_no + 1, events))
+        if len(payload) > self._settings.batch_bytes_max and len(events) > 1:
+            half = len(events) // 2
+            self._encode(events[:half])
+            self._encode(events[half:])
+            return
+        assert len(payload) <= self._port.payload_max, f"an event of {len(payload)} bytes: {events[0]!r:.200}"
+        self._event_no += len(events)
+        self._sealed.append(_Append(payload, len(events), f"{self._name}.{self._event_no}"))
+
+    def _post(self, append: _Append, after_id: str = "") -> None:
+        self._tokens += 1
+        token = str(self._tokens)
+        self._asked[token] = append
+        append.sent, append.connection = perf_counter(), self._port.connection
+        self._port.send(token, append.payload, append.expected, append.message_id, after_id)
+
+    def answered(self, token: str, reply: bytes) -> None:
+        """JetStream's reply to an append."""
+        append = self._asked.pop(token, None)
+        if append is None or self.stopped.done():
+            return  # too late: what became of the append has been read from the stream
+        word = _decode_reply(reply) if reply else _NOBODY
+        if append.reply is not None:
+            if not append.reply.done():
+                append.reply.set_result(word)
+        elif word.error is None and append is self._in_flight[0] and word.seq == append.expected + 1:
+            self._stored(append)
         else:
-            del self.events[: len(events)]
-        self._next_event += len(events)
-        return _Append(payload, len(events), outbox, self._tail)
+            self._settle(f"an append is answered with {word.error.description if word.error else word.seq}")
 
-    def _start(self, append: _Append) -> None:
-        self._tail += 1
-        self._waiting += len(append.outbox)
-        self._under_way.append(append)
-        self._send(append)
-        if self._driver is None or self._driver.done():
-            self._driver = asyncio.get_running_loop().create_task(self._drive(), name="journal")
-
-    def _send(self, append: _Append) -> None:
-        append.sent = time.perf_counter()
-        append.answer = asyncio.get_running_loop().create_task(self._ask(append))
-
-    async def _ask(self, append: _Append) -> int:
-        """Publish one batch; the error code of the server's answer, 0 for stored. Raises where there is no answer."""
-        message = await self._client.request(
-            self._subject,
-            append.payload,
-            timeout=self._settings.append_timeout_ms / 1000,
-            headers={_EXPECTED: str(append.expected)},
-        )
-        answer: dict[str, Any] = msgspec.json.decode(message.data)
-        error = answer.get("error")
-        if error is None:
-            return 0
-        log.warning("append refused", expected=append.expected, error=error)
-        return int(error.get("err_code") or error.get("code") or -1)
-
-    async def _drive(self) -> None:
-        """Take the answers in order, until nothing is under way."""
-        try:
-            while self._under_way:
-                if await self._answer(self._under_way[0]) != 0:
-                    await self._resolve()
-                    continue
-                self._stored()
-        except JournalError as error:
-            self._stop(error)
-        except BaseException as error:
-            self._stop(error)
-            raise
-
-    async def _answer(self, append: _Append) -> int:
-        """The server's answer to a batch; -1: unknown."""
-        assert append.answer is not None
-        try:
-            return await append.answer
-        except (NatsError, OSError, msgspec.DecodeError) as error:
-            log.warning("append without an answer", expected=append.expected, error=str(error) or type(error).__name__)
-            return -1
-
-    def _stored(self) -> None:
-        """The first batch under way stands in the stream: its answers leave, the next batch goes out."""
-        append = self._under_way.popleft()
+    def _stored(self, append: _Append) -> None:
+        """The head is stored: the next goes out first, so that the disk works while we deliver."""
+        self._in_flight.popleft()
         self.sequence += 1
-        assert self.sequence == append.expected + 1
-        self.batches += 1
-        self.events_stored += append.events
-        self.bytes_stored += len(append.payload)
-        self.ack_ms = (time.perf_counter() - append.sent) * 1000
-        self.ack_ms_max = max(self.ack_ms_max, self.ack_ms)
-        self._waiting -= len(append.outbox)
+        metrics = self.metrics
+        metrics.batches += 1
+        metrics.events += append.events
+        metrics.bytes += len(append.payload)
+        metrics.latency.add((perf_counter() - append.sent) * 1000, 1)
+        if self.events or self._sealed:
+            self._send()
+        self._undelivered -= len(append.outbox)
         if append.outbox:
             self._deliver(append.outbox)
-        self.flush()
+        if self.outbox and not self.events:
+            self._release()
+        if not (self._in_flight or self._sealed or self.events):
+            self._idle_since = perf_counter()
+            self._idle.set()
 
-    async def _resolve(self) -> None:
-        """Find out what became of the batches under way, and send again what is not in the stream.
+    def _release(self) -> None:
+        """An outbox without events waits for what came before it, if anything is under way."""
+        outbox, self.outbox = self.outbox, []
+        under_way = self._sealed or self._in_flight
+        if under_way:
+            under_way[-1].outbox += outbox
+            self._undelivered += len(outbox)
+        else:
+            self._deliver(outbox)
 
-        Raises FencedError, or JournalError when `append_retry_max_ms` is over.
-        """
-        deadline = time.monotonic() + self._settings.append_retry_max_ms / 1000
-        waits = [append.answer for append in self._under_way if append.answer is not None]
-        await asyncio.gather(*waits, return_exceptions=True)
-        self.blocked = True
+    def _stop(self, why: Stop, detail: str) -> None:
+        self._watch.cancel()
+        if self.stopped.done():
+            return
+        self.stopped.set_result(Stopped(why, detail))
+        self._asked.clear()
+        for task in (self._settling, self._checking):
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+        if why is not Stop.CLOSED:
+            log.error("journal stopped", why=why.value, detail=detail, sequence=self.sequence)
+
+    # When something is not as it should be.
+
+    def _on_watch(self) -> None:
+        self._watch = asyncio.get_running_loop().call_later(_WATCH_S, self._on_watch)
+        now = perf_counter()
+        if self._settling is not None:
+            return
+        if self._in_flight:
+            head = self._in_flight[0]
+            if head.connection != self._port.connection:
+                self._settle("the connection was lost")
+            elif now - head.sent > self._settings.append_timeout_ms / 1000:
+                self._settle("an append is not answered in time")
+        elif self._checking is None and now - self._idle_since > self._settings.fence_check_ms / 1000:
+            self._checking = asyncio.get_running_loop().create_task(self._check_fence())
+
+    async def _check_fence(self) -> None:
+        """An idle engine would learn late that it has been replaced, and answer queries from an old state meanwhile."""
         try:
-            while self._under_way:
-                append = self._under_way[0]
-                found = await self._found(append)
-                if found is None:
-                    self._send(append)
-                    found = await self._answer(append) == 0 or None
-                if found:
-                    self._stored()
-                elif time.monotonic() > deadline:
-                    raise JournalError(f"what became of the append behind {append.expected} cannot be found out")
-                else:
-                    await asyncio.sleep(_RETRY_PAUSE_S)
+            last = await self._port.last()
+            if last > self.sequence + len(self._in_flight):
+                self._stop(Stop.FENCED, f"the journal is at {last}, this writer at {self.sequence}")
+        except AWAY:
+            pass
         finally:
-            self.blocked = False
-        self.flush()
+            self._checking = None
+            self._idle_since = perf_counter()
 
-    async def _found(self, append: _Append) -> bool | None:
-        """Whether the batch stands in the stream; None: nothing does at its place. Raises FencedError for another's."""
-        js = self._client.jetstream(timeout=self._settings.append_timeout_ms / 1000)
+    def _settle(self, reason: str) -> None:
+        log.warning("journal: an outcome is not known", reason=reason, sequence=self.sequence, under_way=self.in_flight)
+        self.metrics.settled += 1
+        self._asked.clear()
+        self._settling = asyncio.get_running_loop().create_task(self._settle_all())
+
+    async def _settle_all(self) -> None:
+        """One by one, in order; then go on."""
         try:
-            message = await js.get_msg(self._settings.stream, append.expected + 1)
-        except NotFoundError:
-            return None
-        except (NatsError, OSError) as error:
-            log.warning("journal cannot be read", error=str(error) or type(error).__name__)
-            return False
-        if message.data == append.payload:
-            return True
-        raise FencedError(f"another engine wrote message {append.expected + 1} of {self._settings.stream}")
+            while self._settling is not None:
+                head = self._in_flight[0]
+                await self._settle_one(head)
+                if len(self._in_flight) == 1:
+                    self._settling = None
+                self._stored(head)
+        except _GivenUpError as error:
+            self._stop(error.why, str(error))
+        except Exception as error:  # noqa: BLE001  # our bug; the owner must know
+            self.fail(error)
 
-    def _stop(self, reason: BaseException) -> None:
-        if not self.stopped.done():
-            self.stopped.set_result(reason)
+    async def _settle_one(self, append: _Append) -> None:
+        """Until it is stored. Raises _GivenUpError."""
+        began = perf_counter()
+        patience_ms, said = self._settings.append_retry_max_ms, "no answer"
+        while True:
+            try:
+                if await self._is_stored(append):
+                    return
+                word = await self._ask(append)
+                if word.error is None and word.seq == append.expected + 1:
+                    return
+                if word.error is not None:
+                    said = word.error.description
+                    if word.error.err_code not in _REFUSED:
+                        patience_ms = self._settings.blocked_max_ms
+            except AWAY as error:
+                said = str(error) or repr(error)
+            if (perf_counter() - began) * 1000 > patience_ms:
+                raise _GivenUpError(Stop.FAILED, f"append {append.expected + 1} could not be stored: {said}")
+            await asyncio.sleep(self._settings.retry_wait_ms / 1000)
+
+    async def _is_stored(self, append: _Append) -> bool:
+        """What the stream says. Raises one of AWAY, or _GivenUpError where something else has its place."""
+        if not self._port.connection:
+            raise ConnectionError("no connection")
+        last = await self._port.last()
+        if last < append.expected:
+            raise ConnectionError(f"the journal ends at {last}, and {append.expected} was stored")
+        if last == append.expected:
+            return False
+        if await self._port.get(append.expected + 1) == append.payload:
+            return True
+        raise _GivenUpError(Stop.FENCED, f"message {append.expected + 1} of the journal is of another writer")
+
+    async def _ask(self, append: _Append) -> _Reply:
+        """Append again, the same bytes at the same place, alone. Raises TimeoutError."""
+        append.reply = asyncio.get_running_loop().create_future()
+        self._post(append)
+        async with asyncio.timeout(self._settings.append_timeout_ms / 1000):
+            return await append.reply
