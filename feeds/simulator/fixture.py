@@ -82,6 +82,8 @@ class Fixture(ABC):
         self.in_play = False
         self.pricing = True
         """Whether prices are made: not between the end and the results."""
+        self.passing_over = False
+        """Nobody listens: happenings happen, but prices, nearly all of the work, are not made."""
         self.model_ms = 0
         self._resume_model_ms = 0
         self._right: Mapping[str, tuple[Result, ...]] = {}
@@ -127,6 +129,12 @@ class Fixture(ABC):
         self._end()
         yield from self._drain()
 
+    def listen_again(self) -> None:
+        """Prices as of now, after happenings were passed over; the image tells them."""
+        self.passing_over = False
+        self.move_prices(all_markets=True)
+        self._out.clear()
+
     # What a sport says.
 
     @abstractmethod
@@ -152,13 +160,14 @@ class Fixture(ABC):
     def announce(self) -> None:
         """The fixture's first messages: itself and its markets, priced; from now on prices move."""
         self._out.append(self._definition())
-        for market, chances in zip(self.markets, self.chances(), strict=True):
-            self._reprice(market, chances)
-            self._out.append(self._market_image(market))
+        if not self.passing_over:
+            for market, chances in zip(self.markets, self.chances(), strict=True):
+                self._reprice(market, chances)
+        self._out.extend(map(self._market_image, self.markets))
 
     def move_prices(self, *, all_markets: bool = False) -> None:
         """Send what changed, and what was sent so long ago that it would go stale; nothing during a suspension."""
-        if not self.pricing or self.model_ms < self._resume_model_ms:
+        if self.passing_over or not self.pricing or self.model_ms < self._resume_model_ms:
             return
         changes = []
         for market, chances in zip(self.markets, self.chances(), strict=True):

@@ -34,13 +34,13 @@ async def play(
     What is past when this begins, or when the process was held up for long, is told as one image: prices that come late
     are wrong prices. With `abandon` the fixtures are over with the stop: their open markets are cancelled.
     """
-    _pass_over(programme, clock_ms())
+    programme.pass_over(clock_ms())
     session.add(programme)
     await session.recover()
     while not stop.is_set() and (next_ms := programme.next_ms) is not None:
         if clock_ms() - next_ms > programme.settings.behind_max_ms:
             _log.warning("behind", ms=clock_ms() - next_ms)
-            _pass_over(programme, clock_ms())
+            programme.pass_over(clock_ms())
             await session.recover()
             continue
         with contextlib.suppress(TimeoutError):
@@ -48,11 +48,6 @@ async def play(
         await session.publish(programme.messages(clock_ms()))
     if abandon:
         await session.publish(programme.abandon())
-
-
-def _pass_over(programme: Programme, until_ms: int) -> None:
-    for _ in programme.messages(until_ms):
-        pass
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -184,7 +184,7 @@ def test_every_book_that_is_told_sums_to_its_overround(kind: type[Fixture], seed
 
     for _ in Watched(frame(seed), EVENTFUL).messages(FOR_EVER):
         pass
-    assert books > 10
+    assert books >= 2
 
 
 def test_a_non_runner_loses_its_price_and_its_bets_are_void() -> None:
