@@ -132,6 +132,7 @@ class Snapshot(_Section, frozen=True):
     bucket: Name
     every_events: Count
     chunk_bytes: MessageBytes
+    timeout_ms: Milliseconds
     keep: Annotated[int, Meta(ge=1, le=100)]
     journal_safety_ms: Milliseconds
 
