@@ -49,6 +49,7 @@ class Programme:
         """(when its end was told or passed over, fixture): what the image still has."""
         self._started = 0
         self._passing_over = False
+        self._told_ms = plan.start_ms
         for _ in range(settings.fixtures_at_once):
             self._start_next(plan.start_ms)
 
@@ -59,6 +60,7 @@ class Programme:
 
     def messages(self, until_ms: int) -> Iterator[AnyFeedMessage]:
         """What happens until then (included), in order."""
+        self._told_ms = until_ms
         while self._over and self._over[0][0] + self.settings.kept_ms < until_ms:
             self._over.popleft()
         while self._queue and self._queue[0][0] <= until_ms:
@@ -91,6 +93,7 @@ class Programme:
         """The programme ends here: what is decided stands, every other open market is cancelled."""
         for fixture in self._live.values():
             yield from fixture.abandon()
+            self._over.append((self._told_ms, fixture))
         self._live.clear()
         self._queue.clear()
 

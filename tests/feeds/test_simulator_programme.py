@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import hashlib
 import os
@@ -12,6 +13,7 @@ from random import Random
 
 import msgspec
 import nats
+import pytest
 from msgspec.structs import replace
 from nats.aio.msg import Msg
 
@@ -26,7 +28,7 @@ from core.messages.answers import Accepted
 from core.messages.feed import FeedStatus
 from feeds.bus import MemoryBus
 from feeds.session import Session
-from feeds.simulator.play import play
+from feeds.simulator.play import play, register
 from feeds.simulator.programme import PRODUCER, PROVIDER, Programme
 from tests.feeds.simulated import EVENTFUL, FOR_EVER, NOON, SETTINGS, Told, plan, programme
 
@@ -103,6 +105,17 @@ def test_what_is_kept_of_past_fixtures_is_bounded() -> None:
     assert in_image() == 2
     told.pass_over(FOR_EVER + 1_001)
     assert in_image() == 0
+
+
+def test_an_abandoned_programme_is_over_in_its_image_too() -> None:
+    told, heard, late = programme(), Told(), Told()
+    heard.hear(told.messages(NOON + 60_000))
+    heard.hear(told.abandon())
+    late.hear(told.image())
+    assert told.next_ms is None
+    assert len(heard.status) > 50
+    assert late.status == heard.status
+    assert all(heard.ended(key) and late.ended(key) for key in heard.status)
 
 
 DIGEST = """
@@ -189,6 +202,19 @@ async def test_what_is_late_is_told_as_an_image_and_not_as_old_prices() -> None:
     heard = Told()
     heard.hear(messages)
     assert all(heard.ended(key) for key in heard.status)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--speed", "0"), ("--speed", "nan"), ("--speed", "x"), ("--seed", "-1"), ("--fixtures", "1e3"), ("--run", "a b")],
+)
+def test_a_wrong_option_of_the_command_is_named(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers())
+    with pytest.raises(SystemExit) as exit_:
+        parser.parse_args(["simulate", f"{option}={value}"])
+    assert exit_.value.code == 2
+    assert f"argument {option}: " in capsys.readouterr().err
 
 
 async def test_the_command_cancels_what_is_open_when_it_is_stopped(nats_server: NatsServer) -> None:
