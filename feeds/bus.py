@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, Self
 
-import nats
 import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.errors import OutboundBufferLimitError
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from config.settings import Role
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
     from nats.aio.msg import Msg
 
     from config.settings import Nats
@@ -53,25 +53,35 @@ class NatsBus:
     def __init__(self) -> None:
         """Use `connect`."""
         self._client: Client
+        self._connected = False
+        self._last: Exception | None = None
         self._returns: list[Callable[[], None]] = []
 
     @classmethod
     async def connect(cls, settings: Nats, name: str = "ingestor") -> Self:
-        """Raises nats.errors.Error or OSError: no server within the time the settings give, a wrong password."""
-        bus = cls()
-        bus._client = await nats.connect(
-            list(settings.urls),
-            name=name,
-            user=Role.INGESTOR.value,
-            password=settings.password(Role.INGESTOR),
-            inbox_prefix=Role.INGESTOR.inbox_prefix.encode(),
-            connect_timeout=max(1, settings.connect_timeout_ms // 1000),
-            reconnect_time_wait=settings.reconnect_wait_ms / 1000,
-            max_reconnect_attempts=settings.reconnect_attempts_max,
-            pending_size=settings.pending_bytes_max,
-            reconnected_cb=bus._returned,
-            error_cb=_complain,
-        )
+        """Raises ConnectionError: no server within the attempts that the settings give, or a wrong password."""
+        bus, client, password = cls(), Client(), settings.password(Role.INGESTOR)
+        try:
+            await client.connect(
+                list(settings.urls),
+                name=name,
+                user=Role.INGESTOR.value if password else None,
+                password=password or None,
+                inbox_prefix=Role.INGESTOR.inbox_prefix,
+                allow_reconnect=False,  # a refusal ends it at once; a server that is not there yet is tried again
+                max_reconnect_attempts=settings.connect_attempts_max,
+                connect_timeout=settings.connect_timeout_ms / 1000,  # type: ignore[arg-type]
+                reconnect_time_wait=settings.reconnect_wait_ms / 1000,  # type: ignore[arg-type]
+                pending_size=settings.pending_bytes_max,
+                reconnected_cb=bus._returned,
+                error_cb=bus._failed,
+            )
+        except (NatsError, OSError, TimeoutError) as error:
+            await client.close()
+            raise ConnectionError(str(bus._last or error) or repr(error)) from error
+        client.options["allow_reconnect"] = True
+        client.options["max_reconnect_attempts"] = settings.reconnect_attempts_max
+        bus._client, bus._connected = client, True
         return bus
 
     async def close(self) -> None:
@@ -113,7 +123,14 @@ class NatsBus:
             raise ConnectionError("the connection to NATS is closed for good")
         return False
 
+    async def _failed(self, error: Exception) -> None:
+        """What nats-py reports, the same thing once; before the connection stands, `connect` says it."""
+        if self._connected and repr(error) != repr(self._last):
+            _log.warning("NATS", error=str(error) or repr(error))
+        self._last = error
+
     async def _returned(self) -> None:
+        self._last = None
         for call in self._returns:
             call()
 
@@ -155,7 +172,3 @@ class MemoryBus:
 
     def on_return(self, call: Callable[[], None]) -> None:
         self._returns.append(call)
-
-
-async def _complain(error: Exception) -> None:
-    _log.warning("nats", error=str(error) or type(error).__name__)

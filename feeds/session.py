@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -69,6 +70,7 @@ class Session:
         self._flush_every = settings.flush_every
         self._clock_ms = clock_ms
         self._sources: list[Source] = []
+        self._ended: deque[Source] = deque(maxlen=settings.ended_sources_max)
         self._turn = asyncio.Lock()
         self._recover = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
@@ -94,6 +96,11 @@ class Session:
         """From now on a recovery tells this source's image too."""
         self._sources.append(source)
 
+    def end(self, source: Source) -> None:
+        """A source that has no more to say: it stays in recoveries for a while, for the sake of its results."""
+        self._sources.remove(source)
+        self._ended.append(source)
+
     async def publish(self, messages: Iterable[FeedMessage]) -> None:
         """Number and send; returns when the server keeps up. Raises what ended the session, if anything did."""
         if self._life is not None and self._life.done():
@@ -109,7 +116,7 @@ class Session:
             header = (self.provider, self.producer, 0, self._clock_ms())
             await self._send([RecoveryBegin(*header)])
             # Whole before the first await: a source may go on meanwhile, and what it has to say then comes after.
-            images = [message for source in self._sources for message in source.image()]
+            images = [message for source in (*self._ended, *self._sources) for message in source.image()]
             await self._send([*images, RecoveryEnd(*header)])
 
     async def _send(self, messages: Iterable[FeedMessage]) -> None:

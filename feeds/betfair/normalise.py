@@ -4,9 +4,10 @@ An event is a fixture, "betfair:<eventId>"; a market keeps its id with the prefi
 that a Suspend can name exactly one. A selection's price is the best available to back; where the market never had a
 book, the last traded price; none for removed runners and from a crossed book.
 
-Only what differs from what was last said is said. Prices of a market that is not active are not. While Betfair says
-503 (late data) no market is active; a conflated change is late but true, and is priced. There are no cut-off times:
-races start late, and Betfair suspends at the off.
+Only what differs from what was last said is said; but in play, prices that a change has confirmed are said again after
+a while, for an in-play price that nobody confirms grows stale (limits.price_age_in_play_max_ms). Prices of a market
+that is not active are not said. While Betfair says 503 (late data) no market is active; a conflated change is late but
+true, and is priced. There are no cut-off times: races start late, and Betfair suspends at the off.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 PROVIDER = "betfair"
 _LATE = 503
+_MILLIS_MAX = 10**14
 
 
 class _Fixture(Struct, eq=False):
@@ -59,9 +61,12 @@ class _Told(Struct, eq=False):
     market: Market
     fixture: _Fixture | None = None
     head: Head | None = None
+    defined: MarketDefinition | None = None
+    """From which the head was made."""
     status: FeedStatus = FeedStatus.SUSPENDED
     in_play: bool = False
     prices: tuple[SelectionPrice, ...] = ()
+    ts_ms: int = 0
     verdict: Verdict = None
     undone: Literal["", "results", "cancel"] = ""
     """What was rolled back last."""
@@ -83,6 +88,7 @@ class Normaliser:
         markets_max: int,
         prefix: str = f"{PROVIDER}:",
         to_local_ms: Callable[[int], int] = lambda ts_ms: ts_ms,
+        refresh_ms: int = 20_000,
     ) -> None:
         self.ts_ms = 0
         """Betfair's time, of the last message."""
@@ -91,6 +97,7 @@ class Normaliser:
         self.ignored = 0
         """Changes of markets for which there was no room."""
         self._markets_max = markets_max
+        self._refresh_ms = refresh_ms
         self._prefix = prefix
         self._to_local_ms = to_local_ms
         self._late = False
@@ -177,11 +184,12 @@ class Normaliser:
         market = told.market
         redefined, repriced = market.read()
         self.crossed += market.crossed
-        if not (redefined or turned or (repriced and told.status is FeedStatus.ACTIVE)):
+        due = told.in_play and self.ts_ms - told.ts_ms >= self._refresh_ms
+        if not (redefined or turned or ((repriced or due) and told.status is FeedStatus.ACTIVE)):
             return
         definition = market.definition
         if definition is None:
-            yield from self._say_offer(told, FeedStatus.SUSPENDED, in_play=told.in_play, renamed=False)
+            yield from self._say_offer(told, FeedStatus.SUSPENDED, in_play=told.in_play)
             return
         renamed = redefined and _define(told, definition)
         if redefined and told.head is not None:
@@ -189,7 +197,7 @@ class Normaliser:
         status = words.status(definition)
         if self._late and status is FeedStatus.ACTIVE:
             status = FeedStatus.SUSPENDED
-        yield from self._say_offer(told, status, in_play=definition.in_play, renamed=renamed)
+        yield from self._say_offer(told, status, in_play=definition.in_play, renamed=renamed, due=due)
         if redefined:
             yield from self._say_results(told, words.verdict(definition, told.selections))
 
@@ -208,7 +216,9 @@ class Normaliser:
             fixture.definition = found
             yield self._fixture_change(fixture)
 
-    def _say_offer(self, told: _Told, status: FeedStatus, *, in_play: bool, renamed: bool) -> Iterator[FeedMessage]:
+    def _say_offer(
+        self, told: _Told, status: FeedStatus, *, in_play: bool, renamed: bool = False, due: bool = False
+    ) -> Iterator[FeedMessage]:
         """Status and prices, in the shortest message that says what is new."""
         if told.head is None:
             return
@@ -217,11 +227,13 @@ class Normaliser:
             prices = tuple([SelectionPrice(selection, runner.price) for selection, runner in told.runners])
         was = told.status, told.in_play, told.prices
         told.status, told.in_play, told.prices = status, in_play, prices
+        if renamed or due or was != (status, in_play, prices):
+            told.ts_ms = self.ts_ms
         if renamed:
             yield self._image(told, told.head)
         elif was[:2] == (FeedStatus.ACTIVE, in_play) and status is FeedStatus.SUSPENDED:
             yield Suspend(PROVIDER, "", 0, self.ts_ms, _fixture_id(told), told.id)
-        elif was != (status, in_play, prices):
+        elif due or was != (status, in_play, prices):
             offer = MarketPrices(told.id, status, prices, in_play)
             yield OddsChange(PROVIDER, "", 0, self.ts_ms, _fixture_id(told), (offer,))
 
@@ -249,7 +261,7 @@ class Normaliser:
 
     def _fixture_change(self, fixture: _Fixture) -> FixtureChange:
         name, sport, competition, start_ms = fixture.definition
-        local_ms = max(0, self._to_local_ms(start_ms))
+        local_ms = min(max(0, self._to_local_ms(start_ms)), _MILLIS_MAX)
         return FixtureChange(PROVIDER, "", 0, self.ts_ms, fixture.id, name, sport, competition, local_ms)
 
     def _image(self, told: _Told, head: Head) -> MarketImage:
@@ -276,6 +288,9 @@ class Normaliser:
 
 def _define(told: _Told, definition: MarketDefinition) -> bool:
     """Take in what images tell of a definition; True: it has changed. One without runners is none yet."""
+    was, told.defined = told.defined, definition
+    if was is not None and was.runners == definition.runners and words.headline(was) == words.headline(definition):
+        return False
     head = words.head(definition)
     if head == told.head or not head.selections:
         return False

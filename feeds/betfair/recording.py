@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import zlib
+from bz2 import BZ2Decompressor
 from collections.abc import Callable, Iterator
+from gzip import GzipFile
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from feeds.betfair.stream import LineError, Message, Parser
 
@@ -23,9 +23,8 @@ def read(path: Path, line_bytes_max: int, on_bad: Callable[[LineError], None] | 
     """The messages of a recording. Raises RecordingError, after everything before the fault was delivered."""
     parser = Parser(line_bytes_max, on_bad)
     try:
-        with _open(path) as file:
-            while data := file.read(CHUNK_BYTES):
-                yield from parser.feed(data)
+        for data in _chunks(path):
+            yield from parser.feed(data)
         yield from parser.end()
     except LineError as error:
         raise RecordingError(f"{path}: {error}") from error
@@ -35,11 +34,36 @@ def read(path: Path, line_bytes_max: int, on_bad: Callable[[LineError], None] | 
         raise RecordingError(f"{path}: after line {parser.lines}: {error}") from error
 
 
-def _open(path: Path) -> BinaryIO:
+def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        start = file.read(3)
-    if start == b"BZh":
-        return cast("BinaryIO", bz2.open(path))
-    if start[:2] == b"\x1f\x8b":
-        return cast("BinaryIO", gzip.open(path))
-    return path.open("rb", buffering=0)
+        start = file.peek(3)
+        if start.startswith(b"BZh"):
+            yield from _unpack_bz2(file)
+        elif start.startswith(b"\x1f\x8b"):
+            with GzipFile(fileobj=file) as unpacked:
+                yield from _pieces(unpacked)
+        else:
+            yield from _pieces(file)
+
+
+def _pieces(file: BufferedReader | GzipFile) -> Iterator[bytes]:
+    # read1: what is there, and not as much as was asked for, so that a fault loses nothing that was before it.
+    while data := file.read1(CHUNK_BYTES):
+        yield data
+
+
+def _unpack_bz2(file: BufferedReader) -> Iterator[bytes]:
+    """As BZ2File does; but that takes a second stream which is damaged for rubbish at the end, and passes over it."""
+    unpacker = BZ2Decompressor()
+    while True:
+        data = b""
+        if unpacker.eof:
+            data = unpacker.unused_data or file.read(CHUNK_BYTES)
+            if not data:
+                return
+            unpacker = BZ2Decompressor()
+        elif unpacker.needs_input:
+            data = file.read(CHUNK_BYTES)
+            if not data:
+                raise EOFError
+        yield unpacker.decompress(data, CHUNK_BYTES)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import nats.errors
 import structlog
 import uvloop
 from msgspec import Struct
@@ -135,7 +134,8 @@ class _Play:
         self._session = session
         self._pace = pace
         self._lead_ms = lead_ms
-        self._normaliser = Normaliser(session.settings.markets_max, prefix, pace.to_local_ms)
+        settings = session.settings
+        self._normaliser = Normaliser(settings.markets_max, prefix, pace.to_local_ms, settings.refresh_ms)
         self._playing = False
 
     async def next(self, message: Message) -> None:
@@ -154,6 +154,7 @@ class _Play:
         if not self._playing:
             await self._begin(self._normaliser.ts_ms)
         await self._say(self._normaliser.stop())
+        self._session.end(self._normaliser)
         stats, normaliser = self.stats, self._normaliser
         stats.markets, stats.settled, stats.crossed = normaliser.count, normaliser.settled, normaliser.crossed
         stats.late_max_ms = self._pace.late_max_ms
@@ -197,7 +198,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--run",
         dest="run_name",
         type=_name,
-        default="",
+        default=None,
         metavar="NAME",
         help="goes into all ids: a recording once settled can be played again",
     )
@@ -209,7 +210,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """One line of JSON a recording; exit status 1 when one could not be read to its end, or NATS not reached."""
     try:
         return uvloop.run(_main(args, settings))
-    except (nats.errors.Error, OSError) as error:
+    except ConnectionError as error:
         sys.stderr.write(f"tictac replay: NATS at {', '.join(settings.nats.urls)}: {error}\n")
         return 1
 

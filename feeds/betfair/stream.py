@@ -19,6 +19,7 @@ _Number = Annotated[str, Meta(pattern="^[0-9]{1,20}$")]
 _Millis = Annotated[int, Meta(ge=0, le=10**14)]
 _SelectionId = Annotated[int, Meta(ge=0, le=2**53)]
 _Handicap = Annotated[float, Meta(ge=-10_000, le=10_000)]
+_Time = Annotated[datetime, Meta(tz=True)]
 _Count = Annotated[int, Meta(ge=0, le=100_000)]
 MarketId = Annotated[str, Meta(pattern="^[0-9]{1,4}[.][0-9]{1,20}$")]
 
@@ -33,7 +34,7 @@ class RunnerDefinition(Struct, frozen=True, gc=False, rename="camel"):
     name: str = ""
     adjustment_factor: float | Words | None = None
     """Reduction factor in per cent, of horses."""
-    removal_date: datetime | None = None
+    removal_date: _Time | None = None
     bsp: float | Words | None = None
     """Starting price."""
 
@@ -52,7 +53,7 @@ class MarketDefinition(Struct, frozen=True, gc=False, rename="camel"):
     betting_type: str = ""
     number_of_winners: _Count = 1
     number_of_active_runners: _Count = 0
-    market_time: datetime | None = None
+    market_time: _Time | None = None
     venue: str = ""
     country_code: str = ""
     bet_delay: _Count = 0

@@ -97,6 +97,11 @@ def head(definition: MarketDefinition) -> Head:
     )
 
 
+def headline(definition: MarketDefinition) -> tuple[str, str, str, int]:
+    """With the runners, all that a head is made of."""
+    return definition.market_type, definition.name, definition.betting_type, definition.number_of_winners
+
+
 def winners(definition: MarketDefinition) -> int:
     """How many selections can win at most; of an Asian handicap, one of the two on each of its lines."""
     count = definition.number_of_winners

@@ -1,0 +1,318 @@
+"""What is said after which message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.messages.feed import (
+    Cancel,
+    FeedStatus,
+    FixtureChange,
+    MarketImage,
+    MarketPrices,
+    OddsChange,
+    Rollback,
+    SelectionPrice,
+    Settlement,
+    Suspend,
+)
+from core.messages.results import Result
+from feeds.betfair.normalise import Normaliser
+from tests.feeds.betfair.lines import Reader, definition, line, parse
+
+ACTIVE, SUSPENDED, CLOSED = FeedStatus.ACTIVE, FeedStatus.SUSPENDED, FeedStatus.CLOSED
+WIN, LOSE, VOID = (1, 0), (0, 0), (0, 10_000)
+
+
+def prices(change: object) -> tuple[FeedStatus, dict[str, int]]:
+    """Status and prices of an image or of a change of one market."""
+    if isinstance(change, MarketImage):
+        return change.status, {selection.id: selection.price for selection in change.selections}
+    assert isinstance(change, OddsChange)
+    (market,) = change.markets
+    return market.status, {price.selection: price.price for price in market.prices}
+
+
+def results(change: object) -> dict[str, tuple[int, int]]:
+    assert isinstance(change, Settlement)
+    (market,) = change.markets
+    return {result.selection: (result.result, result.void_factor) for result in market.results}
+
+
+def test_a_new_market_is_told_with_its_fixture() -> None:
+    said = Reader()(line({"id": 11, "atb": [[2.0, 5]]}, pt=1000, marketDefinition=definition()))
+    assert said[0] == FixtureChange("betfair", "", 0, 1000, "betfair:7", "A v B", "football", "", 1_767_268_800_000)
+    image = said[1]
+    assert isinstance(image, MarketImage)
+    assert (image.fixture, image.market, image.group) == ("betfair:7", "betfair:1.5", "betfair:1.5")
+    assert (image.market_type, image.name, image.winners, image.in_play) == ("MATCH_ODDS", "Match odds", 1, False)
+    assert [(selection.id, selection.name, selection.price) for selection in image.selections] == [
+        ("11", "Runner 11", 20_000),
+        ("22", "Runner 22", 0),
+    ]
+    assert image.cut_off_ms == 0, "races start late: Betfair suspends at the off"
+    assert len(said) == 2
+
+
+def test_a_price_that_moves_is_told_with_all_of_its_market() -> None:
+    assert Reader().opened()(line({"id": 11, "atb": [[2.1, 5]]}, pt=9)) == [
+        OddsChange(
+            "betfair",
+            "",
+            0,
+            9,
+            "betfair:7",
+            (MarketPrices("betfair:1.5", ACTIVE, (SelectionPrice("11", 21_000), SelectionPrice("22", 30_000))),),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"atb": [[1.5, 5]]},  # a worse price
+        {"atb": [[2.0, 7]]},  # another size
+        {"atl": [[2.2, 7]]},
+        {"ltp": 2.4},
+        {"tv": 10},
+        {"atb": []},
+    ],
+)
+def test_what_changes_no_price_is_not_told(change: dict[str, Any]) -> None:
+    assert Reader().opened()(line({"id": 11} | change)) == []
+
+
+def test_the_same_definition_again_is_not_told() -> None:
+    assert Reader().opened()(line(marketDefinition=definition(version=5))) == []
+
+
+def test_a_suspension_names_one_market_and_prices_come_back_with_the_end_of_it() -> None:
+    read = Reader().opened()
+    assert read(line(pt=2, marketDefinition=definition("SUSPENDED"))) == [
+        Suspend("betfair", "", 0, 2, "betfair:7", "betfair:1.5")
+    ]
+    assert read(line({"id": 11, "atb": [[2.5, 1]]})) == [], "prices of a suspended market are nobody's business"
+    (again,) = read(line(marketDefinition=definition("OPEN")))
+    assert prices(again) == (ACTIVE, {"11": 25_000, "22": 30_000})
+
+
+def test_going_in_play_is_told() -> None:
+    (said,) = Reader().opened()(line(marketDefinition=definition("SUSPENDED", inPlay=True)))
+    assert isinstance(said, OddsChange)
+    assert (said.markets[0].status, said.markets[0].in_play) == (SUSPENDED, True)
+
+
+@pytest.mark.parametrize("status", ["INACTIVE", "SUSPENDED", "", "open", "NEWS"])
+def test_a_status_that_is_not_open_is_suspended(status: str) -> None:
+    said = Reader()(line({"id": 11, "atb": [[2.0, 5]]}, marketDefinition=definition(status)))
+    assert prices(said[1]) == (SUSPENDED, {"11": 0, "22": 0})
+
+
+@pytest.mark.parametrize(
+    "more", [{"bettingType": "LINE"}, {"bettingType": "RANGE"}, {"marketType": "EACH_WAY"}, {"bettingType": "NEW"}]
+)
+def test_a_market_whose_prices_mean_something_else_is_never_active(more: dict[str, Any]) -> None:
+    said = Reader()(line({"id": 11, "atb": [[2.0, 5]]}, marketDefinition=definition(**more)))
+    assert prices(said[1])[0] is SUSPENDED
+
+
+def test_an_in_play_price_that_is_confirmed_is_told_again_after_a_while() -> None:
+    read = Reader().opened(inPlay=True)
+    assert read(line({"id": 11, "atb": [[1.5, 5]]}, pt=20_000)) == []
+    (again,) = read(line({"id": 11, "atb": [[1.5, 6]]}, pt=20_001))
+    assert prices(again) == (ACTIVE, {"11": 20_000, "22": 30_000})
+    assert read(line({"id": 11, "atb": [[1.5, 5]]}, pt=20_002)) == []
+
+
+def test_a_removed_runner_has_no_price_and_is_void_at_the_end() -> None:
+    read = Reader().opened()
+    (removed,) = read(line(marketDefinition=definition(runners="11 ACTIVE,22 REMOVED")))
+    assert prices(removed) == (ACTIVE, {"11": 20_000, "22": 0})
+    closed, settled = read(line(marketDefinition=definition("CLOSED", "11 WINNER,22 REMOVED")))
+    assert prices(closed) == (CLOSED, {})
+    assert results(settled) == {"11": WIN, "22": VOID}
+
+
+def test_a_runner_that_is_named_no_more_is_void_at_the_end() -> None:
+    read = Reader().opened()
+    (image,) = read(line(marketDefinition=definition(runners="11 ACTIVE")))
+    assert prices(image) == (ACTIVE, {"11": 20_000})
+    *_, settled = read(line(marketDefinition=definition("CLOSED", "11 LOSER,33 WINNER")))
+    assert results(settled) == {"11": LOSE, "22": VOID, "33": WIN}
+
+
+@pytest.mark.parametrize(
+    ("winners", "runners", "expected"),
+    [
+        (1, "11 WINNER,22 LOSER", [Result("11", 1), Result("22", 0)]),
+        (1, "11 WINNER,22 PLACED", [Result("11", 1), Result("22", 0)]),
+        (2, "11 WINNER,22 PLACED,33 LOSER", [Result("11", 1), Result("22", 1), Result("33", 0)]),
+        (1, "11 WINNER,22 WINNER", [Result("11", 1, 0, 1, 2), Result("22", 1, 0, 1, 2)]),
+        (
+            2,
+            "11 WINNER,22 WINNER,33 WINNER,44 LOSER",
+            [Result(key, 1, 0, 2, 3) for key in ("11", "22", "33")] + [Result("44", 0)],
+        ),
+        (3, "11 WINNER,22 LOSER", [Result("11", 1), Result("22", 0)]),
+        (0, "11 WINNER,22 WINNER", [Result("11", 1), Result("22", 1)]),
+        (1, "11 LOSER,22 REMOVED", [Result("11", 0), Result("22", 0, 10_000)]),
+    ],
+)
+def test_results(winners: int, runners: str, expected: list[Result]) -> None:
+    *_, settled = Reader().opened()(line(marketDefinition=definition("CLOSED", runners, numberOfWinners=winners)))
+    assert isinstance(settled, Settlement)
+    assert list(settled.markets[0].results) == expected
+
+
+@pytest.mark.parametrize("runners", ["11 ACTIVE,22 WINNER", "11 HIDDEN,22 WINNER", "11 NEWS,22 LOSER"])
+def test_a_closed_market_without_all_results_is_not_settled(runners: str) -> None:
+    (closed,) = Reader().opened()(line(marketDefinition=definition("CLOSED", runners)))
+    assert prices(closed) == (CLOSED, {})
+
+
+def test_an_asian_handicap_is_priced_and_left_to_the_desk_to_settle() -> None:
+    kind = {"bettingType": "ASIAN_HANDICAP_DOUBLE_LINE", "numberOfWinners": 0}
+    runners = "11:-0.5 {0},22:0.5 {0},11:-0.75 {0},22:0.75 {0}"
+    read = Reader()
+    image = read(
+        line(
+            {"id": 11, "hc": -0.75, "atb": [[2.0, 5]]},
+            marketDefinition=definition("OPEN", runners.format("ACTIVE"), **kind),
+        )
+    )[1]
+    assert isinstance(image, MarketImage)
+    assert image.winners == 2, "one on each line"
+    assert prices(image) == (ACTIVE, {"11:-0.5": 0, "22:0.5": 0, "11:-0.75": 20_000, "22:0.75": 0})
+    (closed,) = read(line(marketDefinition=definition("CLOSED", runners.format("WINNER"), **kind)))
+    assert prices(closed) == (CLOSED, {})
+
+
+def test_a_void_market_is_cancelled() -> None:
+    *_, cancel = Reader().opened()(line(pt=3, marketDefinition=definition("CLOSED", "11 REMOVED,22 REMOVED")))
+    assert cancel == Cancel("betfair", "", 0, 3, "betfair:7", ("betfair:1.5",))
+
+
+def test_a_corrected_result_is_told_and_the_same_again_is_not() -> None:
+    read = Reader().opened()
+    read(line(marketDefinition=definition("CLOSED", "11 WINNER,22 LOSER")))
+    assert read(line(marketDefinition=definition("CLOSED", "11 WINNER,22 LOSER"))) == []
+    (corrected,) = read(line(marketDefinition=definition("CLOSED", "11 LOSER,22 WINNER")))
+    assert results(corrected) == {"11": LOSE, "22": WIN}
+
+
+def test_results_of_a_reopened_market_are_taken_back() -> None:
+    read = Reader().opened()
+    read(line(marketDefinition=definition("CLOSED", "11 WINNER,22 LOSER")))
+    opened, back = read(line(pt=4, marketDefinition=definition()))
+    assert prices(opened) == (ACTIVE, {"11": 20_000, "22": 30_000})
+    assert back == Rollback("betfair", "", 0, 4, "betfair:7", ("betfair:1.5",), "results")
+
+
+def test_a_cancel_that_turns_out_wrong_is_taken_back() -> None:
+    read = Reader().opened()
+    read(line(marketDefinition=definition("CLOSED", "11 REMOVED,22 REMOVED")))
+    back, settled = read(line(pt=4, marketDefinition=definition("CLOSED", "11 WINNER,22 LOSER")))
+    assert back == Rollback("betfair", "", 0, 4, "betfair:7", ("betfair:1.5",), "cancel")
+    assert results(settled) == {"11": WIN, "22": LOSE}
+
+
+def test_a_crossed_book_is_not_priced_from_and_counted() -> None:
+    read = Reader().opened()
+    (crossed,) = read(line({"id": 11, "atl": [[1.9, 1]]}))
+    assert prices(crossed) == (ACTIVE, {"11": 0, "22": 30_000})
+    assert read.normaliser.crossed == 1
+
+
+def test_late_data_suspends_everything_until_it_is_timely_again() -> None:
+    read = Reader().opened()
+    (suspend,) = read(line({"id": 11, "atb": [[2.5, 5]]}, top={"status": 503}))
+    assert isinstance(suspend, Suspend)
+    (again,) = read(line({"id": 22, "tv": 1}))
+    assert prices(again) == (ACTIVE, {"11": 25_000, "22": 30_000})
+
+
+def test_a_message_in_parts_is_read_when_it_is_whole() -> None:
+    read = Reader().opened()
+    assert read(line({"id": 11, "atl": [[1.9, 1]]}, top={"segmentType": "SEG_START"})) == []
+    assert read(line({"id": 22, "atb": [[3.5, 1]]}, top={"segmentType": "SEG"})) == []
+    (said,) = read(line({"id": 11, "atl": [[1.9, 0]]}, top={"segmentType": "SEG_END"}))
+    assert prices(said) == (ACTIVE, {"11": 20_000, "22": 35_000})
+    assert read.normaliser.crossed == 0
+
+
+def test_changes_before_any_definition_wait_for_it() -> None:
+    read = Reader()
+    assert read(line({"id": 11, "atb": [[2.0, 5]]})) == []
+    assert prices(read(line(marketDefinition=definition()))[1]) == (ACTIVE, {"11": 20_000, "22": 0})
+
+
+def test_an_image_without_definition_suspends() -> None:
+    read = Reader().opened()
+    assert isinstance(read(line({"id": 11, "atb": [[2.0, 5]]}, img=True))[0], Suspend)
+    (again,) = read(line(marketDefinition=definition()))
+    assert prices(again) == (ACTIVE, {"11": 20_000, "22": 0})
+
+
+def test_the_image_says_all_that_stands() -> None:
+    read = Reader().opened()
+    read(line(marketDefinition=definition("CLOSED", "11 WINNER,22 LOSER")))
+    read(line(pt=5, marketDefinition=definition()))
+    read(line(pt=6, marketDefinition=definition("CLOSED", "11 LOSER,22 WINNER")))
+    fixture, image, back, settled = read.normaliser.image()
+    assert isinstance(fixture, FixtureChange)
+    assert prices(image) == (CLOSED, {"11": 0, "22": 0})
+    assert back == Rollback("betfair", "", 0, 6, "betfair:7", ("betfair:1.5",), "results")
+    assert results(settled) == {"11": LOSE, "22": WIN}
+
+
+def test_a_fixture_starts_with_its_first_market() -> None:
+    read = Reader().opened()
+    second = definition(marketTime="2026-01-01T11:30:00.000Z")
+    fixture, _ = read(line(marketDefinition=second).replace(b'"1.5"', b'"1.6"'))
+    assert isinstance(fixture, FixtureChange)
+    assert fixture.start_ms == 1_767_267_000_000
+
+
+def test_names_are_cleaned_and_invented_where_there_are_none() -> None:
+    (fixture, image) = Reader()(
+        line(
+            marketDefinition={
+                "eventId": "7",
+                "eventTypeId": "99",
+                "venue": "A\nB",
+                "status": "OPEN",
+                "runners": [{"id": 5}],
+            }
+        )
+    )
+    assert isinstance(fixture, FixtureChange)
+    assert (fixture.name, fixture.sport, fixture.competition) == ("A B", "betfair-99", "A B")
+    assert isinstance(image, MarketImage)
+    assert (image.name, image.market_type, image.selections[0].name) == ("Unknown", "UNKNOWN", "5")
+
+
+def test_the_oldest_closed_market_makes_room_and_nothing_else_does() -> None:
+    read = Reader()
+    for number, status in [(1, "OPEN"), (2, "CLOSED"), (3, "OPEN"), (4, "OPEN"), (5, "OPEN")]:
+        read(line(marketDefinition=definition(status)).replace(b'"1.5"', b'"1.%d"' % number))
+    assert list(read.normaliser.markets) == ["1.1", "1.3", "1.4"]
+    assert read.normaliser.ignored == 1
+
+
+def test_ids_take_the_prefix_and_starts_the_shift() -> None:
+    normaliser = Normaliser(9, "betfair:second:", lambda ts_ms: ts_ms + 1000)
+    (message,) = parse(line(marketDefinition=definition()))
+    fixture, image = normaliser.read(message)
+    assert isinstance(fixture, FixtureChange)
+    assert isinstance(image, MarketImage)
+    assert (fixture.fixture, image.market) == ("betfair:second:7", "betfair:second:1.5")
+    assert fixture.start_ms == 1_767_268_801_000
+
+
+def test_after_the_stop_nothing_is_on_offer() -> None:
+    read = Reader().opened()
+    (suspend,) = read.normaliser.stop()
+    assert isinstance(suspend, Suspend)
+    assert read.normaliser.stop() == []
