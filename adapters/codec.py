@@ -94,14 +94,15 @@ class Wire:
 JSON: Final = Wire("json", msgspec.json.Encoder().encode, lambda kind: msgspec.json.Decoder(kind).decode)
 MSGPACK: Final = Wire("msgpack", msgspec.msgpack.Encoder().encode, lambda kind: msgspec.msgpack.Decoder(kind).decode)
 
-UNREADABLE: Final = (ValueError, RecursionError)
-"""What decoding raises: ValueError is the base of msgspec's errors and of UnicodeDecodeError."""
+UNREADABLE: Final = (ValueError, LookupError, RecursionError)
+"""What decoding raises: ValueError is the base of msgspec's errors and of UnicodeDecodeError; LookupError means that
+there is no such encoding or subject."""
 
 
-def _wires() -> tuple[Wire | None, ...]:
+def _wires() -> dict[int, Wire]:
     """First byte -> encoding. msgpack: fixmap, fixarray, map and array 16 and 32; JSON: `{`, `[`, white space."""
-    msgpack = {*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF}
-    return tuple(JSON if byte in b"{[ \t\r\n" else MSGPACK if byte in msgpack else None for byte in range(256))
+    msgpack = (*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF)
+    return dict.fromkeys(b"{[ \t\r\n", JSON) | dict.fromkeys(msgpack, MSGPACK)
 
 
 WIRE_OF: Final = _wires()
@@ -109,7 +110,7 @@ WIRE_OF: Final = _wires()
 
 def wire_of(payload: bytes) -> Wire:
     """The encoding of a message. Raises MalformedError for what is neither."""
-    wire = WIRE_OF[payload[0]] if payload else None
+    wire = WIRE_OF.get(payload[0]) if payload else None
     if wire is None:
         raise MalformedError("Expected a JSON or msgpack object" + ("" if payload else ", got an empty message"))
     return wire

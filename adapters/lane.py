@@ -37,6 +37,7 @@ class Lane:
         self.lost = 0
         """Messages not sent: larger than the server takes, or above `pending_bytes_max` while it was away."""
         self._client = client
+        self._subscriptions: list[Subscription] = []
         self._pending_bytes_max = pending_bytes_max
         self._parser = _Parser(client, on_error)
         old: Parser = client._ps  # noqa: SLF001
@@ -55,7 +56,14 @@ class Lane:
         sink = cast("asyncio.Future[Msg]", _Sink(self._parser, handler))
         subscription = await self._client.subscribe(subject, future=sink)
         self._parser.handlers[str(subscription._id)] = handler  # noqa: SLF001
+        self._subscriptions.append(subscription)
         return subscription
+
+    async def unsubscribe(self) -> None:
+        """Take nothing new; returns when what the server had sent until then has been handled."""
+        while self._subscriptions:
+            await self._subscriptions.pop().unsubscribe()
+        await self.flush()
 
     async def flush(self) -> None:
         """Wait until the server has taken everything so far, subscriptions too.

@@ -365,6 +365,7 @@ async def test_a_price_from_the_feed_is_bet_on() -> None:
         ("feed.p.1", b'{"type":"odds"}', "malformed"),
         ("feed.p.1", feed("heartbeat", -1), "malformed"),
         ("feed.p.1", b" " * 300_000, "malformed"),
+        ("feed.p.1", b"[" * 300_000, "malformed"),
         ("feed.p.2", feed("heartbeat", 5), "subject"),
         ("feed.q.1", feed("heartbeat", 5), "subject"),
     ],

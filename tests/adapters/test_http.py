@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters import http
-from adapters.metrics import Metrics
+from adapters.metrics import Latency, Metrics
 from config.settings import Http
 from core.book import Book, Fixture, Producer
 
@@ -27,6 +27,12 @@ class Process:
 
     def gauges(self) -> dict[str, tuple[str, float]]:
         return {"journal_waiting": ("Answers that wait", 3)}
+
+    def counters(self) -> dict[str, tuple[str, float]]:
+        return {"journal_batches": ("Appends that are stored", 4)}
+
+    def latencies(self) -> dict[str, tuple[str, Latency]]:
+        return {"request": ("Requests", self.metrics.requests)}
 
 
 @pytest.fixture
@@ -91,6 +97,7 @@ async def test_counters_are_exposed(get: Get, process: Process) -> None:
     assert found["tictac_request_seconds_count"] == 5
     assert found["tictac_request_seconds_sum"] == pytest.approx(100.009)
     assert found["tictac_journal_waiting"] == 3
+    assert found["tictac_journal_batches_total"] == 4
     assert found["process_open_fds"] > 0
 
 
