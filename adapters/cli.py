@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "replay": "feeds.betfair.replay",
     "recordings": "feeds.recordings",
     "simulate": "feeds.simulator.play",
-    "demo": "adapters.demo",
+    "demo": "adapters.demo.run",
     "asyncapi": "adapters.asyncapi",
     "config": "adapters.configuration",
 }
