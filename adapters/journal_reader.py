@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Final, NamedTuple, Self
 
@@ -123,7 +123,7 @@ class Source:
         self._js = js
         self._stream = stream
 
-    def follow(self, after: int) -> AsyncIterator[Stored]:
+    def follow(self, after: int) -> AsyncGenerator[Stored, None]:
         """Batches behind a sequence, in order, without end."""
         return follow(self._js, self._stream, after)
 

@@ -1,0 +1,104 @@
+"""Migrations: each file once, in order, whole or not at all; a changed one is refused by name."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from adapters import postgres
+from adapters.postgres import SCHEMA, MigrationError, migrate
+from tests.adapters.projected import settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+SHIPPED = sorted(file.name for file in SCHEMA.glob("*.sql"))
+
+
+@pytest.fixture
+async def connection(fresh_database: str) -> AsyncIterator[postgres.Connection]:
+    connection = await postgres.connect(settings_of(fresh_database).postgres)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> Path:
+    """A copy of the shipped schema, to be changed."""
+    return shutil.copytree(SCHEMA, tmp_path / "schema")
+
+
+async def test_every_file_is_applied_once(connection: postgres.Connection) -> None:
+    assert await migrate(connection) == SHIPPED
+    assert await migrate(connection) == []
+
+
+async def test_two_at_the_same_time_apply_each_file_once(fresh_database: str) -> None:
+    connections = [await postgres.connect(settings_of(fresh_database).postgres) for _ in range(4)]
+    applied = await asyncio.gather(*map(migrate, connections))
+    assert sorted(name for names in applied for name in names) == SHIPPED
+    for each in connections:
+        await each.close()
+
+
+async def test_a_changed_file_is_refused_by_name(connection: postgres.Connection, schema: Path) -> None:
+    await migrate(connection, schema)
+    with (schema / SHIPPED[1]).open("a") as file:
+        file.write("-- a small change\n")
+    with pytest.raises(MigrationError, match=f"{SHIPPED[1]} was changed after it was applied"):
+        await migrate(connection, schema)
+
+
+async def test_a_failing_file_leaves_nothing_behind(connection: postgres.Connection, schema: Path) -> None:
+    bad = schema / f"{len(SHIPPED) + 1:04d}_bad.sql"
+    bad.write_text("CREATE TABLE half (id int); SELECT 1 / 0;")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(connection, schema)
+    assert await connection.fetchval("SELECT to_regclass('half')") is None
+    bad.write_text("CREATE TABLE half (id int);")
+    assert await migrate(connection, schema) == [bad.name]
+
+
+@pytest.mark.parametrize("name", ["9999_gap.sql", "notes.sql", "00x1_odd.sql"])
+async def test_a_file_out_of_order_is_refused(connection: postgres.Connection, schema: Path, name: str) -> None:
+    (schema / name).write_text("SELECT 1;")
+    with pytest.raises(MigrationError, match=name):
+        await migrate(connection, schema)
+
+
+async def test_a_database_that_is_newer_than_the_program_is_refused(
+    connection: postgres.Connection, schema: Path
+) -> None:
+    (schema / f"{len(SHIPPED) + 1:04d}_new.sql").write_text("SELECT 1;")
+    await migrate(connection, schema)
+    with pytest.raises(MigrationError, match=r"_new\.sql, which this program does not know"):
+        await migrate(connection)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO ledger_entries VALUES (1, 0, 1, 'ann', 'cash', 'open_stakes', 0, 'EUR')",
+        "INSERT INTO ledger_entries VALUES (1, 0, 1, 'ann', 'cash', 'cash', 5, 'EUR')",
+        "INSERT INTO bets (bet_no, id, ts_ms, customer, currency, stake_m, payout_m) VALUES (1,'b',1,'a','EUR',0,5)",
+        "INSERT INTO bets VALUES (1, 'b', 1, 'ann', 'EUR', 5, 5, 1)",
+        "INSERT INTO customers (customer, currency, opened_ms) VALUES ('ann', 'eur', 1)",
+        "UPDATE projection SET hash = ''",
+        "INSERT INTO projection VALUES (false, 1, 1, sha256(''))",
+    ],
+)
+async def test_what_cannot_be_is_refused_by_postgres_too(connection: postgres.Connection, statement: str) -> None:
+    await migrate(connection)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await connection.execute(statement)
+
+
+async def test_a_missing_url_is_said(connection: postgres.Connection) -> None:
+    await migrate(connection)
+    with pytest.raises(AssertionError, match=r"postgres\.url is not set"):
+        await postgres.connect(settings_of("").postgres)
