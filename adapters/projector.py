@@ -278,16 +278,23 @@ def _run(_: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    """Until SIGINT or SIGTERM; NATS must be there at the start, Postgres may come later."""
+    """Until SIGINT or SIGTERM."""
+    working = asyncio.create_task(_work(settings))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, working.cancel)
+    await asyncio.wait({working})
+    return 0 if working.cancelled() else working.result()
+
+
+async def _work(settings: Settings) -> int:
+    """NATS must be there at the start, within its configured patience; Postgres may come later."""
     try:
         client = await bus.connect(settings, Role.AUDITOR, name="tictac-projector")
     except bus.BusError as error:
         log.critical("cannot start", error=str(error))
         return 1
-    source = journal_reader.Source(client.jetstream(), settings.journal.stream)
-    running = asyncio.create_task(Projector(settings, source).run())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-    await asyncio.wait({running})
-    await bus.close(client)
+    try:
+        await Projector(settings, journal_reader.Source(client.jetstream(), settings.journal.stream)).run()
+    finally:
+        await bus.close(client)
     return 0
