@@ -211,7 +211,7 @@ def _extract(tar: tarfile.TarFile, recording: Recording, folder: Path, temporary
         member = tar.getmember(f"{top}/{recording.path}")
     except KeyError as error:
         raise FetchError(f"{recording.distribution.filename} has no {recording.path}") from error
-    file = tar.extractfile(member) if member.size <= _FILE_BYTES_MAX else None
+    file = tar.extractfile(member) if member.isreg() and member.size <= _FILE_BYTES_MAX else None
     if file is None:
         raise FetchError(f"{recording.path} in {recording.distribution.filename} is no file, or too large")
     part = temporary / recording.name

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from core.messages.feed import FeedMessage, MarketImage, Settlement
+from core.engine import Engine
+from core.limits import Limits
+from core.messages.feed import FeedMessage, MarketImage, RecoveryBegin, RecoveryEnd, Settlement
 from feeds.betfair.market import Market, price_of
 from feeds.betfair.normalise import Normaliser
 from feeds.betfair.recording import read
@@ -151,6 +154,33 @@ def test_a_recording_runs_to_results_for_each_of_its_markets(
     else:
         assert results == {f"betfair:{market}": count for market, count in winners.items()}
     assert normaliser.crossed == 0
+
+
+@pytest.mark.parametrize("name", ["BASIC-1.132153978", "1.197931751", "1.205822330.bz2", "1.242971311.bz2"])
+def test_the_engine_takes_a_recording_and_its_image_again(recording: Fetch, name: str) -> None:
+    engine, normaliser, now_ms = Engine(Limits()), Normaliser(1000), 1_800_000_000_000
+    engine.start("test", "0", now_ms)
+    sequence = 0
+
+    def take(message: FeedMessage) -> None:
+        nonlocal sequence
+        sequence += 1
+        engine.execute(replace(message, producer="p", sequence=sequence), now_ms)
+
+    take(RecoveryBegin("betfair", "p", 0, 0))
+    take(RecoveryEnd("betfair", "p", 0, 0))
+    for message in messages(recording(name), normaliser):
+        take(message)
+    events = engine.book.event_no
+    take(RecoveryBegin("betfair", "p", 0, 0))
+    for message in normaliser.image():
+        take(message)
+    take(RecoveryEnd("betfair", "p", 0, 0))
+    assert engine.book.event_no == events, "what is said again is no news"
+    markets = list(engine.book.markets())
+    assert len(markets) == normaliser.count
+    assert sum(market.settled for market in markets) == normaliser.settled
+    assert {market.producer.up for market in markets if market.producer} == {True}
 
 
 def test_many_markets_in_one_stream(recording: Fetch) -> None:
