@@ -23,7 +23,7 @@ from config.settings import Http
 from core.book import Book
 from core.snapshot import state_hash
 
-_LIABILITIES = 10
+_LIABILITIES = 30
 """Fixtures whose liability is a metric: the worst; all of them would be as many time series as fixtures."""
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -12,6 +13,7 @@ from adapters import http
 from adapters.metrics import Latency, Metrics
 from config.settings import Http
 from core.book import Book, Fixture, Producer
+from core.snapshot import state_hash
 
 
 class Process:
@@ -105,13 +107,19 @@ async def test_the_book_is_exposed(get: Get, process: Process) -> None:
     book = process.book
     book.open_bets = 12
     book.producers["p", "1"] = Producer("p", "1", "p.1", 1, 0, up=True)
-    for number in range(30):
+    for number in range(40):
         book.fixtures[f"f{number}"] = Fixture(f"f{number}", "p.1", "A - B", "football", "Cup", 0, liability_m=number)
     found = await get.metrics()
     assert found["tictac_bets_open"] == 12
     assert found["tictac_producer_up p.1"] == 1
     worst = {name: value for name, value in found.items() if name.startswith("tictac_fixture_liability_m")}
-    assert worst == {f"tictac_fixture_liability_m f{number}": number for number in range(20, 30)}
+    assert worst == {f"tictac_fixture_liability_m f{number}": number for number in range(10, 40)}
+
+
+async def test_the_state_is_told_with_its_hash(get: Get, process: Process) -> None:
+    process.book.term, process.book.event_no = 2, 7
+    status, text = await get("/state")
+    assert (status, json.loads(text)) == (200, {"term": 2, "event_no": 7, "state_hash": state_hash(process.book)})
 
 
 async def test_a_port_that_is_taken_is_an_error_at_the_start(process: Process) -> None:

@@ -1,0 +1,80 @@
+"""What the view shows, as plain numbers: gathered by the composition, drawn by the view, easy to write down."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from adapters.demo.crowd import Line, Report
+
+FLASH_S = 4.0
+"""So long a price shows that it moved: an eye that was elsewhere still sees it."""
+
+
+class Price(Struct):
+    """One selection of a shown market; `move` 1 up, -1 down, 0 not of late."""
+
+    name: str
+    price: int
+    move: int = 0
+
+
+class Hot(Struct):
+    """A market that is worth a line."""
+
+    fixture: str
+    market: str
+    status: str
+    in_play: bool
+    prices: list[Price]
+    """Shortest first."""
+    liability_m: int
+
+
+class Worst(Struct):
+    """Where the house can lose most."""
+
+    name: str
+    liability_m: int
+    limit_m: int
+
+
+class Producer(Struct):
+    """One producer of a feed, as the engine sees it."""
+
+    name: str
+    up: bool
+
+
+class Figures(Struct):
+    """All of it at one moment."""
+
+    now_ms: int
+    up_s: float
+    currency: str
+    crowd: Report = field(default_factory=Report)
+    term: int = 0
+    event_no: int = 0
+    events_per_s: float = 0.0
+    answers_per_s: float = 0.0
+    """Of the engine, to everybody."""
+    open_bets: int = 0
+    fixtures: int = 0
+    book_liability_m: int = 0
+    book_limit_m: int = 1
+    hot: list[Hot] = field(default_factory=list)
+    worst: list[Worst] = field(default_factory=list)
+    appends_per_s: float = 0.0
+    append_ms: float = 0.0
+    """From an append until its acknowledgement, on average of late."""
+    journal_waiting: int = 0
+    """Answers that wait for the journal."""
+    projector_lag: int = 0
+    """Events that are not in Postgres yet."""
+    feed_per_s: float = 0.0
+    producers: list[Producer] = field(default_factory=list)
+    playing: str = ""
+    """What the feeds play, in words."""
+    postgres: str = "off"
+    redis: str = "off"
+    lines: list[Line] = field(default_factory=list)
+    """The last ones, the newest last."""

@@ -1,0 +1,110 @@
+"""A moment of a match night, as the demo's view gets it."""
+
+from __future__ import annotations
+
+from adapters.demo.crowd import Line, Report
+from adapters.demo.figures import Figures, Hot, Price, Producer, Worst
+
+AT_MS = 1_763_900_000_000
+
+
+def crowd() -> Report:
+    return Report(
+        customers=300,
+        bets=184_220,
+        answers={
+            "accepted": 150_012,
+            "PRICE_CHANGED": 14_020,
+            "MARKET_SUSPENDED": 9_000,
+            "BALANCE_TOO_LOW": 4_110,
+            "MARKET_CLOSED": 3_100,
+            "STAKE_TOO_LARGE": 1_802,
+            "LIABILITY_SELECTION": 1_500,
+            "PAYOUT_TOO_LARGE": 300,
+            "LEGS_NOT_COMBINABLE": 90,
+            "SELECTION_UNPRICED": 80,
+            "LIABILITY_MARKET": 77,
+            "DUPLICATE_ID": 70,
+            "EXPIRED": 59,
+        },
+        retries=4_031,
+        staked_m=123_456_700,
+        settled=140_330,
+        paid_m=118_000_250,
+        bets_per_s=412.4,
+        p50_ms=1.24,
+        p99_ms=4.81,
+        p999_ms=31.3,
+        markets=118,
+    )
+
+
+def figures() -> Figures:
+    football = Hot(
+        "Northwick Rovers v Eastmere Athletic",
+        "Match result",
+        "open",
+        in_play=True,
+        prices=[Price("Northwick Rovers", 21_500, 1), Price("Draw", 34_000), Price("Eastmere Athletic", 37_500, -1)],
+        liability_m=1_204_550,
+    )
+    race = Hot(
+        "Newcastle 18th May 19:40",
+        "6f Hcap",
+        "open",
+        in_play=False,
+        prices=[Price("Fast Deal", 32_500), Price("Lucky Lodge", 58_000, 1), Price("Zip", 120_000)],
+        liability_m=90_050,
+    )
+    cricket = Hot(
+        "Sydney Sixers v Perth Scorchers",
+        "Match odds",
+        "suspended",
+        in_play=True,
+        prices=[Price("Perth Scorchers", 10_500), Price("Sydney Sixers", 170_000)],
+        liability_m=0,
+    )
+    lines = [
+        Line(
+            AT_MS + 100 * number,
+            kind,
+            f"demo-{number:04d}",
+            "Northwick Rovers 2.15 (Northwick v Eastmere)",
+            1_250,
+            2_687,
+            why,
+        )
+        for number, (kind, why) in enumerate(
+            [("accepted", ""), ("rejected", "PRICE_CHANGED"), ("won", ""), ("void", ""), ("accepted", "")] * 3
+        )
+    ]
+    return Figures(
+        now_ms=AT_MS,
+        up_s=4521.0,
+        currency="EUR",
+        crowd=crowd(),
+        term=3,
+        event_no=1_203_441,
+        events_per_s=890.0,
+        answers_per_s=460.0,
+        open_bets=8_120,
+        fixtures=23,
+        book_liability_m=12_000_000,
+        book_limit_m=100_000_000,
+        hot=[football, race, cricket] * 8,
+        worst=[
+            Worst("Northwick Rovers v Eastmere Athletic", 2_900_000, 3_000_000),
+            Worst("Sydney Sixers v Perth Scorchers", 1_900_000, 3_000_000),
+            Worst("Newcastle 18th May 19:40", 100_000, 3_000_000),
+        ],
+        appends_per_s=240.0,
+        append_ms=0.9,
+        journal_waiting=3,
+        projector_lag=120,
+        feed_per_s=310.0,
+        producers=[Producer("betfair.replay", up=True), Producer("simulator.1", up=False)],
+        playing="6 recordings, 8 simulated fixtures",
+        postgres="up",
+        redis="up",
+        lines=lines,
+    )
