@@ -59,6 +59,8 @@ async def connect(settings: Settings, role: Role, *, name: str = "") -> Client:
 
 async def close(client: Client) -> None:
     """Send what is underway, within `nats.drain_timeout_ms`, and go."""
+    # Its search for a server that is away may overhear the cancellation, and would go on to its last attempt.
+    client.options["max_reconnect_attempts"] = 1
     try:
         if client.is_connected and not client.is_draining:
             await client.drain()

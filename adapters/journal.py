@@ -22,7 +22,6 @@ import secrets
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
-from time import perf_counter
 from typing import Any, Final, NamedTuple, Self
 
 import msgspec
@@ -162,10 +161,11 @@ class Journal:
 
         `deliver` gets the outbox of each batch that is stored, in order.
         """
+        loop = asyncio.get_running_loop()
         self.events: list[Event] = []
         self.outbox: Outbox = []
         self.metrics = Metrics()
-        self.stopped: asyncio.Future[Stopped] = asyncio.get_running_loop().create_future()
+        self.stopped: asyncio.Future[Stopped] = loop.create_future()
         """Resolves when the writer has stopped, by itself or by `close`; nothing is delivered after that."""
         self.sequence = sequence
         """Of the last message that is stored."""
@@ -186,8 +186,9 @@ class Journal:
         self._checking: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        self._idle_since = perf_counter()
-        self._watch = asyncio.get_running_loop().call_later(_WATCH_S, self._on_watch)
+        self._now = loop.time
+        self._idle_since = self._now()
+        self._watch = loop.call_later(_WATCH_S, self._on_watch)
 
     @classmethod
     async def open(
@@ -290,7 +291,7 @@ class Journal:
         self._tokens += 1
         token = str(self._tokens)
         self._asked[token] = append
-        append.sent, append.connection = perf_counter(), self._port.connection
+        append.sent, append.connection = self._now(), self._port.connection
         self._port.send(token, append.payload, append.expected, append.message_id, after_id)
 
     def answered(self, token: str, reply: bytes) -> None:
@@ -315,7 +316,7 @@ class Journal:
         metrics.batches += 1
         metrics.events += append.events
         metrics.bytes += len(append.payload)
-        metrics.latency.add((perf_counter() - append.sent) * 1000, 1)
+        metrics.latency.add((self._now() - append.sent) * 1000, 1)
         if self.events or self._sealed:
             self._send()
         self._undelivered -= len(append.outbox)
@@ -324,7 +325,7 @@ class Journal:
         if self.outbox and not self.events:
             self._release()
         if not (self._in_flight or self._sealed or self.events):
-            self._idle_since = perf_counter()
+            self._idle_since = self._now()
             self._idle.set()
 
     def _release(self) -> None:
@@ -353,7 +354,7 @@ class Journal:
 
     def _on_watch(self) -> None:
         self._watch = asyncio.get_running_loop().call_later(_WATCH_S, self._on_watch)
-        now = perf_counter()
+        now = self._now()
         if self._settling is not None:
             return
         if self._in_flight:
@@ -375,7 +376,7 @@ class Journal:
             pass
         finally:
             self._checking = None
-            self._idle_since = perf_counter()
+            self._idle_since = self._now()
 
     def _settle(self, reason: str) -> None:
         log.warning("journal: an outcome is not known", reason=reason, sequence=self.sequence, under_way=self.in_flight)
@@ -399,7 +400,7 @@ class Journal:
 
     async def _settle_one(self, append: _Append) -> None:
         """Until it is stored. Raises _GivenUpError."""
-        began = perf_counter()
+        began = self._now()
         patience_ms, said = self._settings.append_retry_max_ms, "no answer"
         while True:
             try:
@@ -414,7 +415,7 @@ class Journal:
                         patience_ms = self._settings.blocked_max_ms
             except AWAY as error:
                 said = str(error) or repr(error)
-            if (perf_counter() - began) * 1000 > patience_ms:
+            if (self._now() - began) * 1000 > patience_ms:
                 raise _GivenUpError(Stop.FAILED, f"append {append.expected + 1} could not be stored: {said}")
             await asyncio.sleep(self._settings.retry_wait_ms / 1000)
 

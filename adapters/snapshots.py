@@ -185,6 +185,7 @@ async def save(js: JetStreamContext, settings: Settings, book: Book, sequence: i
 async def _read(js: JetStreamContext, settings: Settings, info: Info, *, check_hash: bool) -> Book:
     """Raises one of _UNREADABLE. By way of a file: nats-py collects a large object in memory in quadratic time."""
     store = await js.object_store(settings.snapshot.bucket)
+    await _check_chunks(js, store, settings, info)
     with tempfile.TemporaryFile() as file:
         async with asyncio.timeout(settings.snapshot.timeout_ms / 1000):
             got = await store.get(info.name, writeinto=file)  # checks the SHA-256
@@ -197,6 +198,16 @@ async def _read(js: JetStreamContext, settings: Settings, info: Info, *, check_h
     if check_hash and snapshot.state_hash(book) != info.state_hash:
         raise ValueError("its state has another hash than when it was written")
     return book
+
+
+async def _check_chunks(js: JetStreamContext, store: ObjectStore, settings: Settings, info: Info) -> None:
+    """All are there: for a missing one nats-py waits for ever. Raises EOFError."""
+    whole = await store.get_info(info.name)
+    subject = f"$O.{settings.snapshot.bucket}.C.{whole.nuid}"
+    state = (await js.stream_info(f"OBJ_{settings.snapshot.bucket}", subjects_filter=subject)).state
+    found = (state.subjects or {}).get(subject, 0)
+    if found != whole.chunks:
+        raise EOFError(f"{found} chunks of {whole.chunks}")
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
