@@ -21,8 +21,9 @@ import structlog
 
 from adapters import codec, subjects
 from adapters.codec import UNREADABLE, WIRE_OF, MalformedError, Wire
-from adapters.metrics import Metrics
+from adapters.metrics import Metrics, seldom
 from adapters.publisher import Outbox, Publisher
+from adapters.subjects import INBOX
 from config.settings import Settings
 from core import invariants
 from core.engine import Engine
@@ -86,6 +87,7 @@ class Gateway:
         self.engine = engine
         self.metrics = metrics
         self.stopped = False
+        self._answered = metrics.answers
         self._journal = journal
         self._publish = publish
         self._publisher = publisher
@@ -143,7 +145,7 @@ class Gateway:
         """A command or a query."""
         now_ms = self._now_ms or self._begin_turn()
         # Anybody may name any subject to be answered on, and we may write to the journal's: only to inboxes.
-        if not reply.startswith(subjects.INBOX):
+        if not reply.startswith(INBOX):
             self._unanswerable(subject, reply)
             return
         if len(payload) > self._bytes_max:
@@ -164,9 +166,16 @@ class Gateway:
             self._refuse(codec.busy(getattr(message, "id", "")), reply, wire)
             return
         answer, events = self.engine.execute(message, now_ms)
-        if events:
+        # As _keep and _reply, without the calls: 0.4 us of 4.
+        journal = self._journal
+        if len(events) == 1:
+            journal.events.append(events[0])
+        elif events:
             self._keep(events)
-        self._reply(answer, reply, wire)
+        journal.outbox.append((reply, wire.encode(answer)))
+        self._answers += 1
+        self._room -= 1
+        self._answered[answer.reason if type(answer) is Rejected else type(answer).__name__] += 1
 
     def feed(self, subject: str, _: str, payload: bytes) -> None:
         """A feed message; one that is not taken is counted, logged, and leaves a gap in its producer's sequence."""
@@ -277,10 +286,10 @@ class Gateway:
         self._journal.outbox.append((reply, wire.encode(answer)))
         self._answers += 1
         self._room -= 1
-        self.metrics.answers[answer.reason if type(answer) is Rejected else type(answer).__name__] += 1
+        self._answered[answer.reason if type(answer) is Rejected else type(answer).__name__] += 1
 
     def _refuse(self, refusal: Rejected, reply: str, wire: Wire) -> None:
-        self.metrics.answers[refusal.reason] += 1
+        self._answered[refusal.reason] += 1
         self._direct.append((reply, wire.encode(refusal)))
 
     def _malformed(self, subject: str, reply: str, payload: bytes) -> None:
@@ -319,7 +328,7 @@ class Gateway:
             else:
                 answer = message if type(message) is Rejected else codec.busy(message.id)
             answers.append(answer)
-            self.metrics.answers[answer.reason if type(answer) is Rejected else type(answer).__name__] += 1
+            self._answered[answer.reason if type(answer) is Rejected else type(answer).__name__] += 1
         self._journal.outbox.append((reply, wire.encode(answers)))
         self._answers += len(answers)
 
@@ -370,17 +379,12 @@ class Gateway:
         self._direct.append((subject, codec.JSON.encode(request)))
 
     def _unanswerable(self, subject: str, reply: str) -> None:
-        self.metrics.unanswerable += 1
-        if _seldom(self.metrics.unanswerable):
+        count = self.metrics.unanswerable = self.metrics.unanswerable + 1
+        if seldom(count - 1, count):
             log.warning("request without an inbox for its answer", subject=subject[:100], reply=reply[:100])
 
     def _feed_refused(self, why: str, subject: str, detail: str) -> None:
         counts = self.metrics.feed_refused
-        counts[why] += 1
-        if _seldom(counts[why]):
-            log.warning("feed message not taken", why=why, count=counts[why], subject=subject[:100], detail=detail)
-
-
-def _seldom(count: int) -> bool:
-    """The first, then ever more seldom: a broken sender must not fill the disk with log lines."""
-    return count & (count - 1) == 0
+        count = counts[why] = counts[why] + 1
+        if seldom(count - 1, count):
+            log.warning("feed message not taken", why=why, count=count, subject=subject[:100], detail=detail)

@@ -1,9 +1,8 @@
 """The short way in and out of a NATS connection: many small messages, handled synchronously, answered in one write.
 
-nats-py spends 5.6 us on a message and its reply (regular expressions, a queue and a task per subscription, a flush
-per publish); this way takes 1.1 us (measured: bench/LEDGER.md, "lane"), of the 8 us a durable bet may take in all.
-Everything private of nats-py that the project uses is in this file; tests/adapters/test_lane.py fails when it
-changes.
+nats-py spends 6.4 us on a message and its reply (regular expressions, a queue and a task per subscription, a flush
+per publish); this way takes 1.3 us (bench/lane.py), where a durable bet takes some 10 us in all. Everything private
+of nats-py that the project uses is in this file; tests/adapters/test_lane.py fails when it changes.
 
 What it is not: a client of its own. Connecting, logging in, reconnecting, re-subscribing, pings, JetStream and every
 message that is not for a lane's subscription (or has headers) stay with nats-py. There is no queue between socket and
@@ -17,11 +16,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 
+from adapters.metrics import seldom
+
+log = structlog.get_logger(__name__)
 Handler = Callable[[str, str, bytes], None]
 """Takes subject, reply subject (may be empty) and payload. What it raises ends the service."""
 
@@ -81,17 +84,22 @@ class Lane:
         if len(written) > client.max_payload and any(len(payload) > client.max_payload for _, payload in messages):
             # The server would cut the connection off.
             fitting = [message for message in messages if len(message[1]) <= client.max_payload]
-            self.lost += count - len(fitting)
+            self._lose(count - len(fitting), "larger than the server takes")
             self.publish(fitting)
             return
         if client.pending_data_size + len(written) > self._pending_bytes_max and not client.is_connected:
-            self.lost += count
+            self._lose(count, "the server is away, and the buffer full")
             return
         client._pending.append(written)  # noqa: SLF001
         client._pending_data_size += len(written)  # noqa: SLF001
         flushes = client._flush_queue  # noqa: SLF001
         if client.is_connected and flushes is not None and flushes.empty():
             flushes.put_nowait(asyncio.get_running_loop().create_future())
+
+    def _lose(self, count: int, why: str) -> None:
+        if seldom(self.lost, self.lost + count):
+            log.error("messages not sent", why=why, count=self.lost + count)
+        self.lost += count
 
     def stop(self) -> None:
         """Handle no further message, whatever is in the buffers."""

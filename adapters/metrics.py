@@ -46,3 +46,8 @@ class Metrics:
         """What was published: image, delta, notice."""
         self.requests = Latency()
         """From the turn in which a request was read until its answer was written."""
+
+
+def seldom(before: int, after: int) -> bool:
+    """Whether a count is worth a line of the log: the first, then at every doubling, so no sender can fill the disk."""
+    return before.bit_length() != after.bit_length()

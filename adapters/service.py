@@ -50,7 +50,7 @@ FENCED: Final = 3
 _STOP_S: Final = 5.0
 """A clean stop, all of it; the demo and service managers count on it."""
 _LOOK_S: Final = 1.0
-"""How often it is seen whether a snapshot is due."""
+"""How often it is seen whether NATS is there and a snapshot due."""
 
 
 class Service:
@@ -194,7 +194,7 @@ class Service:
             source = journal.Source(client.jetstream(), self.settings.journal.stream)
             projector = self.status.projector = Projector(self.settings, source)
             self._run(projector.run(), "projector")
-        self._run(self._take_snapshots(), "snapshots")
+        self._run(self._watch(), "watch")
 
     # The steps of the end.
 
@@ -287,10 +287,15 @@ class Service:
         if not self.ended.done():
             self.ended.set_result(status)
 
-    async def _take_snapshots(self) -> None:
-        """A process of its own makes each, from the last one and the journal: the engine does not wait for it."""
+    async def _watch(self) -> None:
+        """Is NATS still there, is a snapshot due?
+
+        A process of its own makes each snapshot, from the last one and the journal: the engine does not wait for it.
+        """
         while True:
             await asyncio.sleep(_LOOK_S)
+            if self._client.is_closed:
+                raise BusError("NATS was away for longer than nats.reconnect_attempts_max allows")
             event_no = self.engine.book.event_no
             if event_no - self._snapshot_event < self.settings.snapshot.every_events:
                 continue
