@@ -5,7 +5,7 @@
 --
 -- A bet's or a reserve's id may be used again once the engine has forgotten it (DESIGN promise 4), so the key is the number
 -- of the event it began with. NOT ENFORCED foreign keys (hot tables) say what belongs together without the price of a look-up
--- per row; `tictac audit` checks them (docs/adr/0003-projector-constraints.md).
+-- per row; `tictac audit` checks them (docs/adr/0005-what-the-hot-tables-check.md).
 
 CREATE TABLE rejections (
     code smallint PRIMARY KEY,

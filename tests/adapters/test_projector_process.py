@@ -66,7 +66,7 @@ class Site:
         """Wait until the tables hold at least this event."""
         connection = await asyncpg.connect(self._database)
         async with asyncio.timeout(60):
-            while not await _reached(connection, event_no):
+            while not await _reached(connection, event_no):  # noqa: ASYNC110  (another process changes it)
                 await asyncio.sleep(0.02)
         await connection.close()
 
