@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -40,7 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load(parsed.config)
         status: int = parsed.run(parsed, settings)
-    except SettingsError as error:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough (`tictac config | head`); what is buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (SettingsError, OSError) as error:
         print(f"tictac: {error}", file=sys.stderr)  # noqa: T201  # to the caller, not to the log
         return WRONG_USE
     except KeyboardInterrupt:

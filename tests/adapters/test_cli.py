@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -57,6 +59,21 @@ def test_a_wrong_setting_is_one_line_and_status_2(
     assert "gateway.pendin_max" in capsys.readouterr().err
     assert main(["--config", str(tmp_path / "none.toml"), "config"]) == 2
     assert "none.toml" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_one_line_and_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["asyncapi", "--output", str(tmp_path / "none" / "a.json")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
+    command = f"{sys.executable} -m adapters.cli config | head -1"
+    done = subprocess.run(  # noqa: S603  # our own command
+        ["/bin/sh", "-c", command], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("[nats]\n", "")
 
 
 def test_the_settings_are_shown_with_their_origin(
