@@ -48,3 +48,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     producers_max: _Number = 1_000
     # Work per turn.
     slice_max: _Number = 500
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where bounds contradict each other."""
+        if self.archive_after_ms < self.retention_ms:
+            raise ValueError("archive_after_ms is below retention_ms: the id of a bet could be taken twice")

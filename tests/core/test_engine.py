@@ -278,3 +278,9 @@ def test_a_digest_is_the_same_in_every_process_and_encoding() -> None:
     bet = PlaceBet("x", 1, "ann", 100, (Leg("match", "winner", "home", 20_000),))
     again = msgspec.json.decode(msgspec.json.encode(bet), type=PlaceBet)
     assert engine.digest(bet) == engine.digest(msgspec.structs.replace(again, id="y", expires_ms=2)) == 1_189_118_677
+
+
+def test_a_bet_may_not_be_forgotten_before_its_id(world: World) -> None:
+    """DESIGN promise 4: a duplicate can never slip through."""
+    with pytest.raises(ValueError, match="archive_after_ms"):
+        msgspec.structs.replace(world.engine.limits, archive_after_ms=RETENTION - 1)
