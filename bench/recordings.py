@@ -1,10 +1,10 @@
 """How many lines of Betfair's stream are parsed and normalised in a second, in one thread?
 
-    bytes of a recording, 64 kB at a time ──> Parser ──> Normaliser ──> feed messages (counted, hashed after the clock)
+    bytes of a recording, 64 kB at a time ──> Parser ──> Normaliser ──> feed messages (counted)
 
 Each recording is a row, with its lines' average size, since a line may hold one price or two hundred markets. `parsed`
-is the parser alone, in the same run. The answer is checked first: lines, markets, results, crossed books, and the same
-messages in every pass.
+is the parser alone, in the same run. The answer is checked in every pass: lines, messages, markets, results, crossed
+books. The clock is the process's own (one thread, no waiting), so that a neighbour on the machine does not count.
 
 Not in the number: reading and unpacking files, encoding the messages, NATS, the engine.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import bz2
-import hashlib
 import sys
 import time
 from collections.abc import Iterator
@@ -23,34 +22,32 @@ import msgspec
 
 from bench import common
 from config.settings import load
-from core.messages.feed import FeedMessage
 from feeds.betfair.normalise import Normaliser
 from feeds.betfair.recording import CHUNK_BYTES
 from feeds.betfair.stream import Message, Parser
 from feeds.recordings import FetchError, fetch
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Expected(msgspec.Struct, frozen=True):
     """What a recording must come to."""
 
     lines: int
+    messages: int
     markets: int
     settled: int
     crossed: int = 0
 
 
 LARGE = {
-    "PRO-1.170258213": Expected(22_367, 1, 1),
-    "SELF-1.181223994": Expected(44_687, 1, 1),
-    "SELF-1.181223995": Expected(21_922, 1, 1),
-    "1.200806927": Expected(18_529, 1, 1),
-    "1.127236622.bz2": Expected(16_096, 1, 1),
-    "1.242971311.bz2": Expected(1_736, 200, 0, 102),
-    "27312315.bz2": Expected(50_854, 7, 7),
+    "PRO-1.170258213": Expected(22_367, 3_308, 1, 1),
+    "SELF-1.181223994": Expected(44_687, 6_901, 1, 1),
+    "SELF-1.181223995": Expected(21_922, 5_581, 1, 1),
+    "1.200806927": Expected(18_529, 1_709, 1, 1),
+    "1.127236622.bz2": Expected(16_096, 2_455, 1, 1),
+    "1.242971311.bz2": Expected(1_736, 2_041, 200, 0, 102),
+    "27312315.bz2": Expected(50_854, 6_121, 7, 7),
 }
-SMALL = {"BASIC-1.132153978": Expected(480, 1, 1)}
+SMALL = {"BASIC-1.132153978": Expected(480, 481, 1, 1)}
 TARGET_PER_S = 100_000
 
 
@@ -59,8 +56,6 @@ class Pass(msgspec.Struct):
 
     parsed_s: float
     whole_s: float
-    messages: int
-    digest: str
 
 
 def messages(data: bytes, line_bytes_max: int) -> Iterator[Message]:
@@ -74,18 +69,17 @@ def messages(data: bytes, line_bytes_max: int) -> Iterator[Message]:
 def play(data: bytes, expected: Expected) -> Pass:
     """Parse, then parse and normalise, and check what came of it."""
     ingest = load().ingest
-    began = time.perf_counter()
+    began = time.process_time()
     lines = sum(1 for _ in messages(data, ingest.line_bytes_max))
-    parsed_s = time.perf_counter() - began
-    normaliser, said = Normaliser(ingest.markets_max), list[FeedMessage]()
-    began = time.perf_counter()
+    parsed_s = time.process_time() - began
+    normaliser, said = Normaliser(ingest.markets_max), 0
+    began = time.process_time()
     for message in messages(data, ingest.line_bytes_max):
-        said += normaliser.read(message)
-    whole_s = time.perf_counter() - began
-    found = Expected(lines, normaliser.count, normaliser.settled, normaliser.crossed)
+        said += len(normaliser.read(message))
+    whole_s = time.process_time() - began
+    found = Expected(lines, said, normaliser.count, normaliser.settled, normaliser.crossed)
     assert found == expected, f"{found}, expected {expected}"
-    digest = hashlib.sha256(b"".join(map(_encode, said))).hexdigest()
-    return Pass(parsed_s, whole_s, len(said), digest)
+    return Pass(parsed_s, whole_s)
 
 
 def measure(path: Path, expected: Expected, passes: int) -> dict[str, object]:
@@ -94,11 +88,10 @@ def measure(path: Path, expected: Expected, passes: int) -> dict[str, object]:
     if data.startswith(b"BZh"):
         data = bz2.decompress(data)
     done = [play(data, expected) for _ in range(passes)]
-    assert len({each.digest for each in done}) == 1, "every pass says the same"
     return {
         "lines": expected.lines,
         "line_bytes": len(data) // expected.lines,
-        "messages": done[0].messages,
+        "messages": expected.messages,
         "lines_per_s": common.spread([expected.lines / each.whole_s for each in done]),
         "parsed_per_s": common.spread([expected.lines / each.parsed_s for each in done]),
         "mb_per_s": common.spread([len(data) / each.whole_s / 1e6 for each in done]),

@@ -51,8 +51,8 @@ class Depth:
         self.lay = inf
         """The best price to lay; infinite: none."""
 
-    def change_back(self, changes: DepthChanges) -> None:
-        """A size of 0 deletes; a price that is not there is no matter (RULEBOOK 8).
+    def change_back(self, changes: DepthChanges) -> bool:
+        """A size of 0 deletes; a price that is not there is no matter (RULEBOOK 8). True: the best has changed.
 
         The best is kept at hand, because most changes are far from it.
         """
@@ -64,9 +64,12 @@ class Depth:
                     best = price
             elif prices.pop(price, 0.0) and price == best:
                 best = max(prices, default=0.0)
+        if best == self.back:
+            return False
         self.back = best
+        return True
 
-    def change_lay(self, changes: DepthChanges) -> None:
+    def change_lay(self, changes: DepthChanges) -> bool:
         prices, best = self._lay, self.lay
         for price, size in changes:
             if size > 0:
@@ -75,7 +78,10 @@ class Depth:
                     best = price
             elif prices.pop(price, 0.0) and price == best:
                 best = min(prices, default=inf)
+        if best == self.lay:
+            return False
         self.lay = best
+        return True
 
 
 class Levels:
@@ -128,22 +134,26 @@ class Runner:
         self.offered = False
         """The market's definition names it, as active."""
 
-    def change(self, change: RunnerChange) -> None:
-        """Take a change in."""
+    def change(self, change: RunnerChange) -> bool:
+        """Take a change in; True: it may have moved the best prices."""
+        moved = False
         if change.atb is not None:
-            self.depth.change_back(change.atb)
+            moved = self.depth.change_back(change.atb)
         if change.atl is not None:
-            self.depth.change_lay(change.atl)
+            moved |= self.depth.change_lay(change.atl)
         if change.ltp is not None:
             self.ltp = 0.0 if isinstance(change.ltp, str) else change.ltp
         if change.bdatb is not None or change.bdatl is not None:
+            moved = True
             self.displayed = self.displayed or Levels()
             self.displayed.change_back(change.bdatb or ())
             self.displayed.change_lay(change.bdatl or ())
         if change.batb is not None or change.batl is not None:
+            moved = True
             self.best = self.best or Levels()
             self.best.change_back(change.batb or ())
             self.best.change_lay(change.batl or ())
+        return moved
 
     def reprice(self, *, has_book: bool) -> bool:
         """Read the book; True: the price has changed. Where the market has no book at all, the last traded price.
@@ -195,8 +205,8 @@ class Market:
             key = runner_change.id, runner_change.hc
             found = runners.get(key) or self._runner(key)
             if found is not None:
-                found.change(runner_change)
-                touched[key] = found
+                if found.change(runner_change) or found.crossed or not self.has_book:
+                    touched[key] = found
                 if not self.has_book and _of_book(runner_change):
                     self.has_book = self._reread = True
 
