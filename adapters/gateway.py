@@ -214,10 +214,9 @@ class Gateway:
         if self.stopped:
             return
         self._timer = asyncio.get_running_loop().call_later(self._settings.gateway.tick_ms / 1000, self._on_timer)
-        if not self._now_ms:
-            now_ms = self._begin_turn()
-            for request in self.engine.recoveries_due(now_ms):
-                self._recover(request)
+        now_ms = self._now_ms or self._begin_turn()
+        for request in self.engine.recoveries_due(now_ms):
+            self._recover(request)
 
     def _end_turn(self) -> None:
         if self.stopped:

@@ -68,7 +68,7 @@ class CancelBet(Command, frozen=True, gc=False):
 class OpenCustomer(Command, frozen=True, gc=False):
     """`account.open`: a new customer with an empty account."""
 
-    customer: Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+    customer: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
     """Also a token of NATS subjects (`bets.<customer>`), so letters, digits, `_` and `-` only."""
     currency: Currency
 
