@@ -14,6 +14,7 @@ producer and sequence name one message in the FEED stream for ever.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from config.settings import Ingest
     from feeds.bus import Bus
 
+_NAME = re.compile(r"[A-Za-z0-9_:=|+-]{1,64}")
 _encode = msgspec.msgpack.Encoder().encode
 _log = structlog.get_logger("feeds.session")
 
@@ -57,6 +59,9 @@ class Session:
     def __init__(
         self, bus: Bus, provider: str, producer: str, settings: Ingest, clock_ms: Callable[[], int] = now_ms
     ) -> None:
+        for name in (provider, producer):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} cannot be a provider or producer: it is not a token of a subject")
         self.provider, self.producer = provider, producer
         self.settings = settings
         self.sequence = clock_ms() * 1000

@@ -195,6 +195,12 @@ async def test_after_a_killed_server_is_back_everything_is_told_anew(tmp_path: P
         await bus.close()
 
 
+@pytest.mark.parametrize("name", ["", "a.b", "a b", "a*", ">", "x" * 65])
+def test_a_name_that_is_no_token_of_a_subject_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="not a token of a subject"):
+        Session(MemoryBus(), "acme", name, ingest())
+
+
 async def test_a_wrong_password_is_an_error_at_once(nats_server: NatsServer) -> None:
     settings = load(environ=nats_server.environ, overrides={"nats.ingestor_password": "wrong"})
     with pytest.raises(ConnectionError, match="Authorization"):
