@@ -153,6 +153,29 @@ def test_a_stake_above_a_limit_is_answered_with_the_greatest_that_is_accepted(
     world.check()
 
 
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [
+        ("stake_min_m", 1_000),
+        ("stake_max_m", 1_000),
+        ("payout_max_m", 1_150),
+        ("liability_selection_max_m", 1_150),
+        ("liability_market_max_m", 1_150),
+        ("liability_fixture_max_m", 1_150),
+        ("liability_customer_max_m", 1_150),
+        ("liability_book_max_m", 1_150),
+        ("legs_max", 1),
+    ],
+)
+def test_what_is_exactly_at_a_limit_is_accepted(limit: str, value: int) -> None:
+    """10.00 at 2.15 wins 11.50."""
+    world = World(**{limit: value})
+    world.customer("ann", 1_000)
+    world.market("match/winner", home=21_500, away=17_000)
+    assert isinstance(world.place("ann", 1_000, HOME), Accepted)
+    world.check()
+
+
 def test_a_stake_that_would_be_accepted_obeys_every_limit_not_only_the_one_named() -> None:
     world = World(stake_max_m=2_000, liability_market_max_m=1_000)
     world.customer("ann", 500)

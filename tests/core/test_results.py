@@ -28,3 +28,8 @@ from tests.core.world import dead_heat, half_lost, half_won, lost, void, won
 )
 def test_a_multiplier_is_exact(rule: str, result: Result, price: int, expected: Fraction) -> None:
     assert Fraction(*multiplier(result, price)) == expected, rule
+
+
+def test_a_dead_heat_never_pays_more_than_a_win() -> None:
+    with pytest.raises(ValueError, match="3 places shared by 2"):
+        Result("a", 1, 0, 3, 2)
