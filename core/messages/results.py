@@ -24,6 +24,12 @@ class Result(Struct, frozen=True, gc=False, array_like=True):
     dead_heat_places: Annotated[int, Meta(ge=1, le=100)] = 1
     dead_heat_sharing: Annotated[int, Meta(ge=1, le=100)] = 1
 
+    def __post_init__(self) -> None:
+        """Raise ValueError, which decoders name with the field, for a dead heat that would pay more than a win."""
+        if self.dead_heat_places > self.dead_heat_sharing:
+            msg = f"{self.dead_heat_places} places shared by {self.dead_heat_sharing}"
+            raise ValueError(msg)
+
 
 def multiplier(result: Result, price: int) -> tuple[int, int]:
     """The leg's multiplier `vf + (1 - vf) x result x price x dhf` (RULEBOOK 5), exact: (numerator, denominator)."""
