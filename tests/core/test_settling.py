@@ -485,9 +485,11 @@ def test_a_market_with_an_open_multiple_is_kept_until_that_is_decided() -> None:
 def test_a_rollback_saves_a_market_from_being_forgotten() -> None:
     world = stage()
     world.bet("ann", 1_000, HOME)
-    world.settle("match/winner", won("home"))
-    world.wait(DAY - 1)
-    world.roll_back("match/winner")
-    world.wait(DAY)
+    for path, winner in (("match/winner", "home"), ("final/winner", "red")):
+        world.settle(path, won(winner))
+        world.wait(1_000)
+        world.roll_back(path)
+    world.wait(2 * DAY)
     assert world.run() == []
-    assert "match" in world.book.fixtures
+    assert list(world.book.fixtures) == ["match", "final", "race"]
+    world.check()
