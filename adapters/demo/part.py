@@ -22,7 +22,8 @@ from msgspec import Struct
 LINE_BYTES_MAX: Final = 4_000_000
 STOP_TIMEOUT_S: Final = 3.0
 """A part that has not said goodbye by then ends without."""
-_LOG_TAIL_BYTES: Final = 1500
+_LOG_TAIL_BYTES: Final = 20_000
+_LINE_TAIL: Final = 400
 J = TypeVar("J", bound=Struct)
 R = TypeVar("R", bound=Struct)
 
@@ -126,6 +127,7 @@ async def _run(job_type: type[J], main: Callable[[J, Starter], Awaitable[None]])
 def tail(log: Path) -> str:
     """The end of a log, for the message that says what went wrong."""
     try:
-        return log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip() or "no word in its log"
+        lines = log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip().splitlines()
     except OSError:
         return "no log"
+    return " | ".join(line[-_LINE_TAIL:] for line in lines[-3:]) or "no word in its log"

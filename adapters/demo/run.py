@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import fcntl
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -51,6 +52,8 @@ _REPORT_MS: Final = 250
 _SETTLE_S: Final = 30.0
 """After the last bet: results come, the projector catches up. It takes a second or two."""
 _ASK_S: Final = 2.0
+_RUN: Final = re.compile(r"(?:betfair:|sim:\d+-)(r\d+)-")
+"""The run in the id of a fixture that a demo played: `betfair:r1-0-1:...`, `sim:1-r1-7`."""
 
 
 class DemoError(Exception):
@@ -76,7 +79,7 @@ class Demo:
         self.say = say
         self.servers = Servers(plan.folder, settings.demo)
         self.board = Board(self._ask_image, time.monotonic)
-        self.watch: Watch
+        self.watch = Watch(settings.limits, self.board)
         self.run = ""
         """Tells this run's ids from those of earlier ones: the engine's term, which never comes twice."""
         self._recordings: list[str] = []
@@ -99,6 +102,8 @@ class Demo:
 
     async def watching(self) -> None:
         """Until `stop` is set. Raises DemoError when a part has died."""
+        if self.stop.is_set():
+            return
         parts = {asyncio.create_task(part.ended()) for part in (self.crowd, self.feeds)}
         stopping = asyncio.create_task(self.stop.wait())
         try:
@@ -147,18 +152,20 @@ class Demo:
         self._recordings, trouble = await _fetch(Path(self.settings.ingest.recordings), self.stop)
         if trouble:
             self.say(trouble)
+        if self.stop.is_set():
+            return
         self.say("starting the engine ...")
         await self.servers.start_engine()
         await self._measure()
+        self.watch.trouble = trouble
         self.run = f"r{self.watch.figures().term}"
-        await self._start_parts(trouble)
+        await self._start_parts()
 
-    async def _start_parts(self, trouble: str) -> None:
+    async def _start_parts(self) -> None:
         plan, demo = self.plan, self.settings.demo
         seconds = max(demo.once_seconds_min, int(plan.bets / demo.once_bets_per_s)) if plan.bets else 0
         rate = plan.bets / seconds if plan.bets else demo.bets_per_s
         environ = self.servers.environ
-        self.watch.feeds.errors = [trouble] if trouble else []
         await self.feeds.start(
             programme.Job(plan.seed, self.run, self._recordings, demo.lead_s, demo.speed, seconds), environ
         )
@@ -167,8 +174,7 @@ class Demo:
     async def _stop(self) -> None:
         began_s = time.monotonic()
         within_s = self.settings.demo.stop_ms / 1000
-        for part in (self.crowd, self.feeds):
-            await part.stop(within_s / 4)
+        await asyncio.gather(*(part.stop(within_s / 4) for part in (self.crowd, self.feeds)))
         for client in ("_gateway", "_desk"):
             if hasattr(self, client):
                 await getattr(self, client).close()
@@ -189,7 +195,8 @@ class Demo:
     async def _void_leftovers(self) -> None:
         """What an earlier run left open will never be played to its end: its bets are void, as the desk would do it."""
         for fixture, market in list(self.board.offers):
-            if f":{self.run}-" in fixture or f"-{self.run}-" in fixture or (fixture, market) in self._voided:
+            of_run = _RUN.match(fixture)  # whoever has the passwords may offer markets beside the demo's
+            if of_run is None or of_run[1] == self.run or (fixture, market) in self._voided:
                 continue
             self._voided.add((fixture, market))
             head = f"{self.run}-leftover-{len(self._voided)}", _now_ms() + 30_000, "demo"
@@ -219,7 +226,6 @@ class Demo:
         self.watch.take_crowd(report)
 
     def _take_feeds(self, report: programme.Report) -> None:
-        report.errors = report.errors or self.watch.feeds.errors
         self.watch.take_feeds(report)
 
 

@@ -31,6 +31,8 @@ class Watch:
         self.board = board
         self.crowd = crowd.Report()
         self.feeds = programme.Report()
+        self.trouble = ""
+        """What is not there to be played, and why."""
         self.redis = False
         """Whether there is one."""
         self._limits = limits
@@ -113,7 +115,7 @@ class Watch:
     def _playing(self) -> str:
         feeds = self.feeds
         recordings = f"{feeds.recordings} recordings play, {len(feeds.ended)} were played to their end"
-        return f"{recordings}; {feeds.errors[-1]}" if feeds.errors else recordings
+        return "; ".join([*feeds.errors[-1:], self.trouble or recordings])
 
     def _hot(self) -> list[Hot]:
         """The liveliest, in play before the others, one market a fixture first; the same ones for a while."""

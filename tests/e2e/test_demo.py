@@ -40,11 +40,15 @@ def environ() -> dict[str, str]:
 class Demo:
     """A running demo, what it says, and all its processes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **given: str) -> None:
         self.said = folder / f"said-{time.monotonic_ns()}"
         self._out = self.said.open("w")
         self.process = subprocess.Popen(  # noqa: S603  (our own command)
-            command("--data", str(folder / "data")), stdout=self._out, stderr=self._out, env=environ(), cwd=folder
+            command("--data", str(folder / "data")),
+            stdout=self._out,
+            stderr=self._out,
+            env=environ() | given,
+            cwd=folder,
         )
 
     def wait_for(self, pattern: str, within_s: float = START_S) -> re.Match[str]:
@@ -105,11 +109,11 @@ def assert_gone(pids: dict[int, str], within_s: float) -> None:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
     started: list[Demo] = []
 
-    def begin() -> Demo:
-        started.append(Demo(tmp_path))
+    def begin(**given: str) -> Demo:
+        started.append(Demo(tmp_path, **given))
         return started[-1]
 
     yield begin
@@ -151,7 +155,7 @@ async def left_in(folder: Path) -> int:
 
 
 async def test_ctrl_c_stops_everything_and_the_next_run_goes_on_from_there(
-    start: Callable[[], Demo], tmp_path: Path
+    start: Callable[..., Demo], tmp_path: Path
 ) -> None:
     demo = start()
     demo.wait_for(r"bets [1-9]")
@@ -176,8 +180,13 @@ async def test_ctrl_c_stops_everything_and_the_next_run_goes_on_from_there(
     assert_gone(pids, 1)
 
 
-def test_data_has_one_demo_at_a_time_and_nothing_outlives_one_that_is_killed(start: Callable[[], Demo]) -> None:
-    demo = start()
+def test_data_has_one_demo_at_a_time_and_nothing_outlives_one_that_is_killed(
+    start: Callable[..., Demo], tmp_path: Path
+) -> None:
+    """And this one has no network: it says so, and plays what it can."""
+    nowhere = "http://127.0.0.1:9/simple"
+    demo = start(TICTAC_INGEST_RECORDINGS=str(tmp_path / "none"), PIP_INDEX_URL=nowhere, PIP_EXTRA_INDEX_URL="")
+    demo.wait_for("no recordings, the simulator only")
     demo.wait_for(r"bets [1-9]")
     second = start()
     assert second.process.wait(START_S) == 1
