@@ -24,7 +24,8 @@ _money = st.integers(1, 5_000)
 _prices = st.integers(10_001, 120_000)
 _legs = st.lists(st.tuples(_paths, st.sampled_from("abc")), min_size=1, max_size=3)
 _numbers = st.integers(0, 30)
-_results = st.tuples(st.sampled_from((0, 1)), st.sampled_from((0, 5_000, 10_000)), st.integers(1, 2), st.integers(1, 3))
+_dead_heats = st.sampled_from(((1, 1), (1, 2), (1, 3), (2, 2), (2, 3)))
+_results = st.tuples(st.sampled_from((0, 1)), st.sampled_from((0, 5_000, 10_000)), _dead_heats)
 ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.just("bet"), _customers, _money, _legs),
@@ -75,7 +76,10 @@ def _do(world: World, action: tuple[Any, ...]) -> object:
         return world.command(co.PostReserve, customer=rest[0], reserve=reserve, amount_m=rest[2])
     if name == "settle":
         path, results = rest
-        given = tuple(Result(name, *result) for name, result in zip(PATHS[path], results, strict=False))
+        given = tuple(
+            Result(name, result, void_factor, *dead_heat)
+            for name, (result, void_factor, dead_heat) in zip(PATHS[path], results, strict=False)
+        )
         return world.desk(co.SettleMarket, path, results=given)
     if name == "cancel":
         path, start, end = rest
