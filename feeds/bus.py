@@ -77,8 +77,11 @@ class NatsBus:
                 error_cb=bus._failed,
             )
         except (NatsError, OSError, TimeoutError) as error:
+            reason = str(bus._last or error) or repr(error)  # before closing, which complains of the closed socket
             await client.close()
-            raise ConnectionError(str(bus._last or error) or repr(error)) from error
+            if "authorization" in reason.lower():
+                reason += f": nats.{Role.INGESTOR.value}_password is {'wrong' if password else 'not set'}"
+            raise ConnectionError(reason) from error
         client.options["allow_reconnect"] = True
         client.options["max_reconnect_attempts"] = settings.reconnect_attempts_max
         bus._client, bus._connected = client, True

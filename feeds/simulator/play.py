@@ -56,7 +56,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--seed", type=_natural, default=1, help="same seed, run, start and speed: same fixtures")
     parser.add_argument("--fixtures", type=_natural, default=0, help="how many in all; 0: without end (the default)")
     parser.add_argument("--speed", type=_speed, default=60.0, help="60: a match takes 2 minutes")
-    parser.add_argument("--run", dest="run_name", type=_run_name, default="", help="part of ids; by default the start")
+    parser.add_argument("--run", dest="run_name", type=_run_name, default=None, help="part of ids, else its start")
     parser.add_argument(
         "--start-ms",
         type=_natural,
