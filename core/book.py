@@ -213,10 +213,14 @@ class Book:
         """Ids of `answers`, those of commands and those of payments, each in the order in which they are forgotten."""
         self.settling: dict[tuple[str, str], Market] = {}
         """Markets with bets due."""
+        self.voided: dict[str, Bet] = {}
+        """Bets that were voided and whose stake has not come back yet."""
         self.closed: dict[tuple[str, str], Market] = {}
         """Markets that are settled or cancelled, to be forgotten one day."""
         # Live.
         self.producers: dict[tuple[str, str], Producer] = {}
+        self.cut_offs: list[tuple[int, str, str]] = []
+        """Heap of (time, fixture, market): when markets close by the clock alone; some hold no more."""
         self.touched: dict[tuple[str, str], Market] = {}
         """Markets whose offer changed since the publisher last looked."""
 

@@ -7,6 +7,7 @@ tables at the end are the whole of what the engine can do.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -108,7 +109,7 @@ class Engine:
         if kind is ev.BetAccepted:
             return placing.accepted_answer(book.bets[event.id]), (event,)
         if kind is ev.BetVoided:
-            return book.answers[event.id].answer, (event, *self._review(event))
+            return book.answers[event.id].answer, (event, *self._review(book.bets[event.bet], now_ms))
         return book.answers[event.id].answer, (event,)
 
     def _full(self, command: Any, now_ms: int) -> Refusal | None:
@@ -146,12 +147,9 @@ class Engine:
         self.apply(event)
         return answer, (event,)
 
-    def _review(self, event: ev.BetVoided) -> list[ev.Event]:
-        settled = settling.review(self.book.bets[event.bet], event.ts_ms)
-        if settled is None:
-            return []
-        self.apply(settled)
-        return [settled]
+    def _review(self, bet: Bet, now_ms: int) -> list[ev.Event]:
+        settled = settling.review(bet, now_ms)
+        return [] if settled is None else [self.apply(settled)]
 
     def _feed(self, message: fe.FeedMessage, now_ms: int) -> Decided:
         """A feed message; the answer, for log and metrics, is the first thing in it that was passed over."""
@@ -181,11 +179,14 @@ class Engine:
         events: list[ev.Event] = []
         while len(events) < limits.slice_max and (run_out := accounts.run_out(book, now_ms)):
             events.append(self.apply(run_out))
+        for bet in list(islice(book.voided.values(), limits.slice_max)):
+            events.extend(self._review(bet, now_ms))
         if book.settling:
             events.extend(self.apply(event) for event in settling.advance(book, now_ms, limits.slice_max))
         elif book.closed and (archived := settling.archive(book, limits, now_ms)):
             events.append(self.apply(archived))
         feeding.lose_silent(book, limits, now_ms)
+        markets.cut_off(book, now_ms)
         return events
 
     def apply(self, event: E) -> E:

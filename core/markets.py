@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
+
 from core import liability
 from core.book import DESK, Book, Fixture, Market, Selection
 from core.limits import Limits
@@ -160,6 +162,8 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
         )
     market.market_type, market.name, market.group = event.market_type, event.name, event.group
     market.winners, market.cut_off_ms = event.winners, event.cut_off_ms
+    if event.cut_off_ms:
+        heappush(book.cut_offs, (event.cut_off_ms, fixture.id, market.id))
     for named in event.selections:
         selection = market.selections.get(named.id)
         if selection is None:
@@ -168,6 +172,15 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
             selection.name = named.name
     liability.reassess(book, market)
     book.touch(market)
+
+
+def cut_off(book: Book, now_ms: int) -> None:
+    """Markets whose time has come are closed, by the clock alone: show it."""
+    while book.cut_offs and book.cut_offs[0][0] <= now_ms:
+        _, fixture_id, market_id = heappop(book.cut_offs)
+        market = find(book, fixture_id, market_id)
+        if isinstance(market, Market):
+            book.touch(market)
 
 
 def decide_status(

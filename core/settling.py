@@ -79,6 +79,7 @@ def apply_settled(book: Book, event: ev.BetSettled) -> None:
     bet = book.bets[event.bet]
     opens = (event.status == OPEN) - (event.was == OPEN)
     bet.status, bet.paid_m = event.status, event.paid_m
+    book.voided.pop(bet.id, None)
     ledger.post(book, bet.customer, event)
     liability.rerun(book, bet)
     if opens:
@@ -221,7 +222,7 @@ def archive(book: Book, limits: Limits, now_ms: int) -> ev.MarketArchived | None
     Not while anything is being settled, so that no bet vanishes from under a slice. A market with an open bet (a
     multiple whose other legs are still to come) is kept, and looked at again after the others.
     """
-    if book.settling:
+    if book.settling or book.voided:
         return None
     for key, market in islice(book.closed.items(), 1):
         if now_ms - market.closed_ms < limits.archive_after_ms:
@@ -276,5 +277,8 @@ def decide_cancel_bet(
 
 
 def apply_voided(book: Book, event: ev.BetVoided) -> None:
-    """The bet is void; its BetSettled follows."""
-    book.bets[event.bet].voided = True
+    """The bet is void; its BetSettled follows, at the next tick if not at once (an append may part the two)."""
+    bet = book.bets[event.bet]
+    bet.voided = True
+    if (bet.status, bet.paid_m) != outcome(bet):
+        book.voided[bet.id] = bet

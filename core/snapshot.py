@@ -351,6 +351,8 @@ def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
         closed_ms=row.closed_ms,
         version=book.term << 32,
     )
+    if market.cut_off_ms:
+        book.cut_offs.append((market.cut_off_ms, fixture.id, market.id))
     for known in row.selections:
         market.selections[known.id] = Selection(
             known.id, known.name, market, known.result, known.override, price=known.override
@@ -371,6 +373,8 @@ def _read_bets(book: Book, chunk: Bets) -> None:
         )
         bet.voided = row.voided
         bets[bet.id] = bet
+        if bet.voided and bet.status != BetStatus.VOID:
+            book.voided[bet.id] = bet
         opens = bet.status == BetStatus.OPEN
         book.open_bets += opens
         if opens:
@@ -398,6 +402,7 @@ def _read_reserves(book: Book, chunk: Reserves) -> None:
 def _finish(book: Book, end: End) -> None:
     """The queues, which hold what has been read by now."""
     heapify(book.holds)
+    heapify(book.cut_offs)
     for fixture_id, market_id, due in end.settling:
         market = book.fixtures[fixture_id].markets[market_id]
         market.due = list(islice(reversed(market.bets.values()), due))

@@ -123,6 +123,19 @@ def test_betting_ends_at_the_cut_off_and_no_earlier(world: World) -> None:
     assert _offered(world, "race/winner") == "closed"
 
 
+def test_a_market_that_closes_by_the_clock_is_shown(world: World) -> None:
+    world.market("race/winner", cut_off_ms=NOON + 1_000, dobbin=30_000)
+    world.engine.take_touched()
+    world.wait(999)
+    world.tick()
+    assert world.engine.take_touched() == []
+    world.wait(1)
+    world.tick()
+    assert [market.id for market in world.engine.take_touched()] == ["winner"]
+    world.tick()
+    assert world.engine.take_touched() == []
+
+
 @pytest.mark.parametrize(("in_play", "age_max_ms"), [(False, 15_000), (True, 5_000)])
 def test_a_price_may_be_as_old_as_its_limit(in_play: bool, age_max_ms: int) -> None:  # noqa: FBT001  (a case)
     world = World(price_age_max_ms=15_000, price_age_in_play_max_ms=5_000)

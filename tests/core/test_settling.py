@@ -7,6 +7,8 @@ from itertools import permutations
 
 import pytest
 
+from core import invariants, snapshot
+from core.engine import Engine
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import feed as fe
@@ -14,7 +16,7 @@ from core.messages import queries as qu
 from core.messages.answers import Accepted, BetState, Done
 from core.messages.events import BetStatus
 from core.messages.results import Result
-from tests.core.world import NOON, World, dead_heat, half_lost, half_won, lost, refused, void, won
+from tests.core.world import NOON, World, dead_heat, half_lost, half_won, lost, refused, replayed, void, won
 
 HOME = ("match/winner", "home", 20_000)
 RED = ("final/winner", "red", 30_000)
@@ -213,6 +215,22 @@ def test_a_bet_voided_by_the_desk_stays_void_whatever_comes(world: World, result
     assert (bet.status, world.cash("ann")) == (VOID, 10_000)
     assert refused(world.command(co.VoidBet, bet=bet.id, reason="again")) == "BET_NOT_OPEN"
     world.check()
+
+
+def test_a_void_whose_money_was_parted_from_it_by_a_crash_is_settled_by_the_next_engine(world: World) -> None:
+    bet = world.bet("ann", 1_000, HOME)
+    world.done(co.VoidBet, bet=bet.id, reason="palpable error")
+    assert [type(event) for event in world.events[-2:]] == [ev.BetVoided, ev.BetSettled]
+    after = Engine(world.engine.limits, replayed(world.events[:-1]))
+    restored = Engine(world.engine.limits, snapshot.restore(snapshot.encode(after.book)))
+    for engine in (after, restored):
+        assert engine.book.customers["ann"].cash_m == 9_000
+        settled = engine.tick(world.now)
+        assert [type(event) for event in settled] == [ev.BetSettled]
+        assert engine.book.customers["ann"].cash_m == 10_000
+        assert not engine.tick(world.now)
+        invariants.check(engine.book)
+        assert snapshot.state_hash(engine.book) == snapshot.state_hash(world.book)
 
 
 def test_a_customer_may_cancel_within_the_window_and_before_any_leg_is_decided() -> None:
