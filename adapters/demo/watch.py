@@ -10,16 +10,20 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.demo import crowd, programme
-from adapters.demo.board import Board, Key, Offer
+from adapters.demo.board import OPEN, Board, Key, Offer
 from adapters.demo.figures import FLASH_S, Figures, Hot, Price, Producer, Worst
 from core.limits import Limits
 
 _LINES_MAX: Final = 50
 _AWAY_S: Final = 5.0
-"""A projector that is so far behind cannot reach Postgres: otherwise it is behind by less than a second."""
+"""A projector that is so far behind has no Postgres, or none that it likes (the engine's log says why)."""
+_BUSY: Final = 1_000
+"""Events a second below which a lag is not worth a word."""
 _HOT_MAX: Final = 40
 _CHOOSE_S: Final = 3.0
 """So long the same markets are shown in the same places, or nobody could read them."""
+_SHUT_S: Final = 20.0
+"""A goal shuts a market for so long; one that is shut for longer makes room."""
 Samples = dict[tuple[str, str], float]
 """Metrics by name and first label's value."""
 
@@ -101,7 +105,7 @@ class Watch:
                 if metric == "tictac_producer_up"
             ],
             playing=self._playing(),
-            postgres="away" if value("tictac_projector_lag_seconds") > _AWAY_S else "up",
+            postgres="away" if self.projector_lag > _AWAY_S * max(_BUSY, rates.of("events")) else "up",
             redis=("up" if value("tictac_redis_up") else "away") if self.redis else "off",
             lines=list(self._lines),
         )
@@ -181,7 +185,10 @@ def _liveliest(offers: Iterable[Offer], shown: set[Key], now_s: float) -> Iterab
 
     def rank(offer: Offer) -> tuple[bool, float]:
         moves = offer.moves * 0.5 ** ((now_s - offer.changed_s) / 10)
-        return offer.in_play, moves / len(offer.quotes) * (1.5 if (offer.fixture, offer.market) in shown else 1.0)
+        lively = offer.status == OPEN or now_s - offer.changed_s < _SHUT_S
+        return offer.in_play and lively, moves / len(offer.quotes) * (
+            1.5 if (offer.fixture, offer.market) in shown else 1.0
+        )
 
     best: dict[str, list[Key]] = {}
     for offer in sorted(offers, key=rank, reverse=True):
