@@ -5,7 +5,9 @@ message. Its answers are delivered when JetStream has acknowledged it; what came
 
 **One writer.** Each append expects the sequence that the last one of ours got. A second one sent before the first is
 acknowledged expects that the first *of ours* lies before it, by its message id too: the sequence alone would let it in
-behind a stranger's append that took the first one's place.
+behind a stranger's append that took the first one's place. On a replicated stream there is no second one: there
+nats-server 2.15 takes a wrong message id, found when the message is applied, for a fault of the disk and gives up the
+whole stream.
 
 **Outcomes.** Only an acknowledgement of the expected sequence is taken at its word. At anything else (no answer in
 time, a lost connection, a refusal, a full disk) the writer sends nothing new and settles what is under way one by one,
@@ -173,6 +175,7 @@ class Journal:
         self._settings = settings
         self._deliver = deliver
         self._event_no = event_no
+        self._in_flight_max = settings.appends_in_flight_max if settings.replicas == 1 else 1
         self._sealed: deque[_Append] = deque()
         """Encoded and not yet sent: what a large open batch was split into."""
         self._in_flight: deque[_Append] = deque()
@@ -256,7 +259,7 @@ class Journal:
         """Fill the free places under way."""
         if self._settling is not None:
             return
-        free = self._settings.appends_in_flight_max - len(self._in_flight)
+        free = self._in_flight_max - len(self._in_flight)
         if free > 0 and self.events and not self._sealed:
             self._seal()
         for append in [self._sealed.popleft() for _ in range(min(free, len(self._sealed)))]:

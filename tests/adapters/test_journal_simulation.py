@@ -123,7 +123,7 @@ class UnreliablePort:
 class World:
     """A seed's stream, writer and faults."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, replicas: int = 1) -> None:
         self.chance = chance = random.Random(seed)
         settings = load(
             environ={},
@@ -131,6 +131,7 @@ class World:
                 "journal.appends_in_flight_max": chance.choice([1, 2, 2, 4]),
                 "journal.batch_events_max": chance.choice([3, 2000]),
                 "journal.append_timeout_ms": 1000,
+                "journal.replicas": replicas,
                 "journal.append_retry_max_ms": 10**7,
             },
         ).journal
@@ -236,3 +237,20 @@ def test_nothing_of_ours_comes_behind_another_writer_and_it_stops_us(seed: int) 
         assert world.delivered == delivered
 
     run(seed, play)
+
+
+def test_on_a_replicated_stream_appends_go_one_by_one() -> None:
+    """nats-server 2.15.1 gives such a stream up when the guard of a second one fails."""
+
+    async def main() -> None:
+        world = World(next(seed for seed in SEEDS if random.Random(seed).choice([1, 2, 2, 4]) == 4), replicas=3)
+        world.port.calm()
+        for _ in range(20):
+            world.work()
+            assert world.journal.in_flight <= 1
+        await world.journal.settled()
+        assert world.ours() == world.last
+        world.journal.close()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main())
