@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from typing import Final
 
 import msgspec
@@ -29,7 +29,6 @@ from core.messages.queries import GetAccount, GetOdds
 from core.units import price_decimal
 
 _EMPTY_S: Final = 0.05
-_LINES_MAX: Final = 8
 _NAMES_MAX: Final = 100_000
 _FAULTS_MAX: Final = 20
 
@@ -103,7 +102,8 @@ class Crowd:
         self.job = job
         self.seen = Report(customers=job.customers)
         self.board = Board(self._image, time.monotonic)
-        self.lines: deque[Line] = deque(maxlen=_LINES_MAX)
+        self.lines: dict[str, Line] = {}
+        """Since the last report, the newest of each kind: more nobody could read."""
         self._answers: Counter[str] = Counter()
         self._client = client
         self._clerk = Clerk(client)
@@ -147,7 +147,7 @@ class Crowd:
         seen.whole_p50_ms, seen.whole_p99_ms = percentiles(latency.whole, 50, 99)
         seen.bets_per_s = recent[0].get_total_count() / max(recent[1], 0.1)
         seen.whole_bets_per_s = seen.bets / max(self._last_s - self._first_s, 0.001)
-        seen.lines = list(self.lines)
+        seen.lines = sorted(self.lines.values(), key=lambda line: line.ts_ms)
         self.lines.clear()
         return seen
 
@@ -208,9 +208,8 @@ class Crowd:
             if len(self._names) > _NAMES_MAX:
                 del self._names[next(iter(self._names))]
         if why != "BUSY":
-            self.lines.append(
-                Line(_now_ms(), "rejected" if why else "accepted", customer.id, what, bet.stake_m, why=why)
-            )
+            kind = "rejected" if why else "accepted"
+            self.lines[kind] = Line(_now_ms(), kind, customer.id, what, bet.stake_m, why=why)
         return answer
 
     async def _after(self, customer: who.Customer, bet: co.PlaceBet, answer: an.Answer) -> None:
@@ -274,7 +273,7 @@ class Crowd:
         if customer in self._customers:
             self._customers[customer].cash_m += notice.paid_m
         if what and notice.status != "lost":
-            self.lines.append(Line(notice.ts_ms, notice.status, customer, what, stake_m, notice.paid_m))
+            self.lines[notice.status] = Line(notice.ts_ms, notice.status, customer, what, stake_m, notice.paid_m)
 
     def _head(self, kind: str, customer: who.Customer) -> tuple[str, int]:
         """Id and deadline of a command."""

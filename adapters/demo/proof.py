@@ -86,7 +86,7 @@ async def prove(settings: Settings, run: str, live: LiveState, seen: crowd.Repor
         projected_events=tables["events"],
         state_hash=live.state_hash,
         rebuilt_state_hash="",
-        recordings=played.ended,
+        recordings=sorted(played.ended),
         bets_per_s=round(seen.whole_bets_per_s, 1),
         p50_ms=round(seen.whole_p50_ms, 3),
         p99_ms=round(seen.whole_p99_ms, 3),

@@ -35,6 +35,8 @@ from config.settings import Settings
 _FRAME_S: Final = 0.25
 """Four frames a second: prices can be read, and drawing takes a few per cent of a core."""
 _LINE_S: Final = 5.0
+_QUICK_S: Final = 0.7
+"""For each of the two steps between a Ctrl-C and the stop of the servers, which has demo.stop_ms."""
 _SETTLE_S: Final = 30.0
 """After the last bet: results come, the projector catches up. It takes a second or two."""
 
@@ -63,6 +65,10 @@ async def _endless(demo: Demo) -> int:
         for task in done:
             task.result()
         demo.say("stopping ...")
+        if demo.run:
+            await demo.end_parts(_QUICK_S)
+            state = await demo.live_state(_QUICK_S)
+            demo.say(f"the state after event {state.event_no:,} has the hash {state.state_hash}")
     seen = demo.watch.crowd
     demo.say(f"{seen.bets:,} bets, {seen.settled:,} settled; the next run goes on from the data in {demo.plan.folder}")
     return 0
@@ -79,8 +85,8 @@ async def _bounded(demo: Demo) -> proof.Outcome:
             await _until(watching, lambda: not demo.watch.open_bets and not demo.watch.projector_lag, _SETTLE_S)
         finally:
             watching.cancel()
-        await demo.end_parts()
-        live = await demo.live_state()
+        await demo.end_parts(_SETTLE_S)
+        live = await demo.live_state(_SETTLE_S)
         await demo.servers.stop_engine(_SETTLE_S)
         demo.say("rebuilding the state from the journal, comparing Postgres with it ...")
         return await proof.prove(demo.servers.settings(), demo.run, live, demo.watch.crowd, demo.watch.feeds)

@@ -110,14 +110,14 @@ class Demo:
         """Whether a bounded programme is over: the fixtures and the bets."""
         return self.watch.feeds.done and self.watch.crowd.bets >= self.plan.bets
 
-    async def end_parts(self) -> None:
+    async def end_parts(self, within_s: float) -> None:
         """No more prices, no more bets."""
-        await asyncio.gather(self.crowd.stop(_ASK_S), self.feeds.stop(_ASK_S))
+        await asyncio.gather(self.crowd.stop(within_s), self.feeds.stop(within_s))
 
-    async def live_state(self) -> LiveState:
+    async def live_state(self, within_s: float) -> LiveState:
         """What the engine itself says of its state. Raises DemoError."""
         try:
-            page = await asyncio.to_thread(self.servers.engine.get, "/state")
+            page = await asyncio.to_thread(self.servers.engine.get, "/state", within_s)
         except OSError as error:
             raise DemoError(f"the engine does not tell its state: {error}") from error
         return msgspec.json.decode(page, type=LiveState)
