@@ -17,7 +17,7 @@ from core.messages.answers import Answer, Rejected
 _ASK_TIMEOUT_S: Final = 2.0
 _TRIES_MAX: Final = 15
 """With the timeout half a minute, the deadline of a bet: by then a restarted engine is back."""
-_BUSY_PAUSE_S: Final = 0.05
+_BUSY_PAUSE_S: Final = 0.2
 _WINDOW_S: Final = 10.0
 """Percentiles are of the last one to two windows: old enough to be steady, new enough to see a hiccup."""
 _decode = msgspec.json.Decoder(Answer).decode
