@@ -213,7 +213,7 @@ def _told(line: Line, currency: str) -> Text:
     text = Text.assemble(f"{_clock(line.ts_ms)} ", (f"{kind:<5}", style), (f"{line.customer} ", "dim"))
     stake = money_text(line.stake_m, currency)
     if line.kind == "rejected":
-        return text.append(f"{stake} on {line.what}: ").append(line.why.replace("_", " ").lower(), "yellow")
+        return text.append(line.why.replace("_", " ").lower(), "yellow").append(f": {stake} on {line.what}")
     if line.kind == "accepted":
         return text.append(f"{stake} on {line.what}")
     return text.append(f"{money_text(line.paid_m, currency)} for {stake} on {line.what}")
