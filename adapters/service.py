@@ -192,7 +192,7 @@ class Service:
         if self.settings.projector.embedded and self.settings.postgres.url:
             client = await self._connect("tictac-engine-projector")
             source = journal.Source(client.jetstream(), self.settings.journal.stream)
-            projector = self.status.projector = Projector(self.settings, source)
+            projector = self.status.projector = Projector(self.settings, source, lambda: self._journal.waiting)
             self._run(projector.run(), "projector")
         self._run(self._watch(), "watch")
 

@@ -17,7 +17,7 @@ from core.messages.events import BATCH_FORMAT, Batch, Event
 from tests.core.world import World, half_lost, void, won
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Batch).decode
@@ -69,9 +69,11 @@ def settings_of(url: str, **changed: object) -> Settings:
 
 
 @asynccontextmanager
-async def running(settings: Settings, journal: FakeJournal) -> AsyncIterator[Projector]:
+async def running(
+    settings: Settings, journal: FakeJournal, answers_waiting: Callable[[], int] = lambda: 0
+) -> AsyncIterator[Projector]:
     """A projector at work, until the end of the block."""
-    projector = Projector(settings, journal)
+    projector = Projector(settings, journal, answers_waiting)
     task = asyncio.create_task(projector.run())
     try:
         yield projector
@@ -88,7 +90,7 @@ async def project(url: str, journal: FakeJournal, **changed: object) -> None:
 
 def busy_world() -> World:
     """A day on which everything happens that an event exists for."""
-    world = World(cancel_window_ms=5_000, archive_after_ms=1_000)
+    world = World(cancel_window_ms=5_000, retention_ms=60_000, archive_after_ms=60_000)
     for name in ("ann", "bob", "cid"):
         world.customer(name, 100_000)
     _payments(world)
@@ -97,7 +99,7 @@ def busy_world() -> World:
     world.fed_market("race/win", red=50_000, blue=15_000)
     _bets(world)
     _results(world)
-    world.wait(2_000)
+    world.wait(61_000)
     world.run()
     world.done(co.SetCustomerStatus, customer="cid", suspended=True, reason="asked for it")
     world.check()
@@ -146,7 +148,7 @@ def _results(world: World) -> None:
     world.settle("match3/winner", won("away"))
     world.market("match9/winner", home=20_000, away=20_000)
     world.settle("match9/winner", won("home"))
-    world.wait(1_500)
+    world.wait(61_000)
     world.run()
     # match9 was forgotten; the same ids begin anew.
     world.market("match9/winner", home=18_000, away=22_000)
