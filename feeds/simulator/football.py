@@ -54,7 +54,7 @@ def _bounded(rate: float) -> float:
 
 def markets_for(rates: tuple[float, float]) -> list[kinds.Kind]:
     """The markets of a match: handicaps around the expected lead, goal lines around the expected sum."""
-    lead, total = (round(-4 * (rates[0] - rates[1])), 4 * round(sum(rates)))
+    lead, total = (round(-4 * (rates[0] - rates[1])), 4 * max(round(sum(rates)), 1))
     goal_lines = sorted({2, 6, 10, 14, 18, total - 1, total, total + 1})
     return [
         kinds.match_result(),

@@ -1,20 +1,23 @@
-"""Football's markets, each as one function from the final score to results; chances are sums of it over a score grid.
+"""Football's markets as the simulator offers them; chances are sums of what `core.grading` says, over a score grid.
 
-Because prices and results come from the same function over the same grid, no two markets can contradict each other.
+Because prices and results come from the same rules over the same grid, no two markets can contradict each other.
 Lines are counted in quarters of a goal (-0.75 is -3), so that nothing is rounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from itertools import islice
 from math import exp
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.grading.lines import line_text
+from core.grading.markets import grade
+from core.grading.scores import FootballScore
 from core.messages.results import Result
 
 GOALS_MAX = 15
@@ -22,14 +25,6 @@ GOALS_MAX = 15
 _SIDE = GOALS_MAX + 1
 CORRECT_SCORE_MAX = 4
 ANY_OTHER = "other"
-
-Verdict = tuple[Literal[0, 1], Literal[0, 5000, 10000]]
-"""(result, void factor) as in RULEBOOK 5."""
-WON: Verdict = (1, 0)
-HALF_WON: Verdict = (1, 5000)
-VOID: Verdict = (0, 10_000)
-HALF_LOST: Verdict = (0, 5000)
-LOST: Verdict = (0, 0)
 Floats = NDArray[np.float64]
 
 
@@ -41,35 +36,13 @@ class Kind(NamedTuple):
     name: str
     group: str
     selections: tuple[tuple[str, str], ...]
-    verdicts: Callable[[int, int], tuple[Verdict, ...]]
-    """(home goals, away goals) at the end -> one verdict a selection."""
     winners: int = 1
+    line: str = ""
 
     def results(self, home: int, away: int) -> tuple[Result, ...]:
-        """As the feed tells them."""
-        verdicts = self.verdicts(home, away)
-        return tuple(
-            Result(selection, *verdict) for (selection, _), verdict in zip(self.selections, verdicts, strict=True)
-        )
-
-
-def line_verdict(margin: int) -> Verdict:
-    """Against a line, `margin` quarters of a goal ahead of it: half a stake on each neighbour of a quarter line."""
-    if margin > 1:
-        return WON
-    if margin < -1:
-        return LOST
-    return (HALF_LOST, VOID, HALF_WON)[margin + 1]
-
-
-def line_text(quarters: int) -> str:
-    """-3 is "-0.75", 10 is "2.5", 8 is "2"."""
-    whole, rest = divmod(abs(quarters), 4)
-    return f"{'-' if quarters < 0 else ''}{whole}{('', '.25', '.5', '.75')[rest]}"
-
-
-def _won(*conditions: bool) -> tuple[Verdict, ...]:
-    return tuple(WON if condition else LOST for condition in conditions)
+        """When it ends with so many goals; as the feed tells them."""
+        specifiers = {"line": self.line} if self.line else {}
+        return grade(self.market_type, specifiers, [each for each, _ in self.selections], FootballScore((home, away)))
 
 
 @cache
@@ -80,7 +53,6 @@ def match_result() -> Kind:
         "Match result",
         "main",
         (("1", "{home}"), ("x", "Draw"), ("2", "{away}")),
-        lambda home, away: _won(home > away, home == away, home < away),
     )
 
 
@@ -92,7 +64,6 @@ def double_chance() -> Kind:
         "Double chance",
         "main",
         (("1x", "{home} or draw"), ("12", "{home} or {away}"), ("x2", "Draw or {away}")),
-        lambda home, away: _won(home >= away, home != away, home <= away),
         winners=2,
     )
 
@@ -105,7 +76,6 @@ def draw_no_bet() -> Kind:
         "Draw no bet",
         "main",
         (("1", "{home}"), ("2", "{away}")),
-        lambda home, away: (VOID, VOID) if home == away else _won(home > away, home < away),
     )
 
 
@@ -119,7 +89,7 @@ def total_goals(line: int) -> Kind:
         f"Total goals {text}",
         "goals",
         (("over", f"Over {text}"), ("under", f"Under {text}")),
-        lambda home, away: (line_verdict(4 * (home + away) - line), line_verdict(line - 4 * (home + away))),
+        line=text,
     )
 
 
@@ -133,7 +103,7 @@ def asian_handicap(line: int) -> Kind:
         f"Asian handicap {home_text}",
         "handicap",
         (("1", f"{{home}} {home_text}"), ("2", f"{{away}} {away_text}")),
-        lambda home, away: (line_verdict(4 * (home - away) + line), line_verdict(4 * (away - home) - line)),
+        line=home_text,
     )
 
 
@@ -145,21 +115,19 @@ def both_to_score() -> Kind:
         "Both teams to score",
         "goals",
         (("yes", "Yes"), ("no", "No")),
-        lambda home, away: _won(min(home, away) > 0, min(home, away) == 0),
     )
 
 
 @cache
 def correct_score() -> Kind:
-    named = [(home, away) for home in range(CORRECT_SCORE_MAX + 1) for away in range(CORRECT_SCORE_MAX + 1)]
-    selections = (*((f"{home}-{away}", f"{home}-{away}") for home, away in named), (ANY_OTHER, "Any other"))
+    goals = range(CORRECT_SCORE_MAX + 1)
+    named = [f"{home}-{away}" for home in goals for away in goals]
     return Kind(
         "score",
         "correct_score",
         "Correct score",
         "score",
-        selections,
-        lambda home, away: _won(*((home, away) == score for score in named), (home, away) not in named),
+        (*((each, each) for each in named), (ANY_OTHER, "Any other")),
     )
 
 
@@ -182,8 +150,9 @@ def _shifted(goals: int, rate: float) -> Floats:
 @lru_cache(maxsize=256)
 def payoffs(kind: Kind) -> tuple[Floats, Floats]:
     """Over the whole grid, [selection, home, away]: the share of a stake that wins, and that comes back."""
-    verdicts = [[kind.verdicts(home, away) for away in range(_SIDE)] for home in range(_SIDE)]
-    both = np.array(verdicts, dtype=np.float64).transpose(3, 2, 0, 1)
+    goals = range(_SIDE)
+    told = [[[(each.result, each.void_factor) for each in kind.results(h, a)] for a in goals] for h in goals]
+    both = np.array(told, dtype=np.float64).transpose(3, 2, 0, 1)
     void = both[1] / 10_000
     return both[0] * (1 - void), void
 

@@ -7,10 +7,11 @@ follow from the same strengths exactly, so the two markets cannot contradict eac
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from math import exp
 
 from config.settings import Simulator
+from core.grading.markets import grade
+from core.grading.scores import RaceScore
 from core.messages.results import Result
 from feeds.simulator.fixture import Fixture, Frame, Market
 
@@ -47,22 +48,6 @@ def place_chances(win: Sequence[float], places: int) -> list[float]:
                     further[runners | bit] = further.get(runners | bit, 0.0) + comes_next
         ahead = further
     return placed
-
-
-def race_results(order: Sequence[Sequence[str]], non_runners: Sequence[str], places: int) -> tuple[Result, ...]:
-    """Results of a market of so many places; who came in together share what is left (RULEBOOK 6, dead heat)."""
-    results = [Result(runner, 0, 10_000) for runner in non_runners]
-    ahead = 0
-    for group in order:
-        left = places - ahead
-        if left <= 0:
-            results.extend(Result(runner, 0) for runner in group)
-        elif left >= len(group):
-            results.extend(Result(runner, 1) for runner in group)
-        else:
-            results.extend(Result(runner, 1, 0, left, len(group)) for runner in group)
-        ahead += len(group)
-    return tuple(results)
 
 
 class RaceFixture(Fixture):
@@ -186,5 +171,9 @@ class RaceFixture(Fixture):
         self.finish(self.decided(), self._results([second, first, *others]))
 
     def _results(self, order: Sequence[Sequence[str]]) -> Mapping[str, tuple[Result, ...]]:
-        told = partial(race_results, order, self.non_runners)
-        return {market.id: told(market.winners) for market in self.markets if not market.ended}
+        score, runners = RaceScore(tuple(map(tuple, order)), withdrawn=tuple(self.non_runners)), list(self.runners)
+        return {
+            market.id: grade("place", {"places": str(market.winners)}, runners, score)
+            for market in self.markets
+            if not market.ended
+        }

@@ -1,89 +1,20 @@
-"""Prices and results of the simulator's markets: against published cases, and against plain arithmetic."""
+"""Prices and results of the simulator's markets: against plain arithmetic."""
 
 from __future__ import annotations
 
-import json
 import re
-from fractions import Fraction
 from itertools import permutations, product
 from math import isclose
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.messages.results import Result, multiplier
+from core.messages.results import multiplier
 from feeds.simulator import football_markets as kinds
 from feeds.simulator.football import markets_for
 from feeds.simulator.pricing import PRICE_HIGHEST, PRICE_LOWEST, offer, step_at
-from feeds.simulator.race import place_chances, places_for, race_results
-
-VECTORS = Path(__file__).parents[3] / "shared" / "data" / "vectors" / "grading.json"
-NAMES = {
-    "WON": kinds.WON,
-    "LOST": kinds.LOST,
-    "VOID": kinds.VOID,
-    "HALF_WON": kinds.HALF_WON,
-    "HALF_LOST": kinds.HALF_LOST,
-}
-DOUBLE_CHANCE = {"Home or Draw": 0, "1X": 0, "Home or Away": 1, "12": 1, "Draw or Away": 2, "2X": 2}
-SCORES = list(product(range(7), repeat=2))
-
-
-def verdict_of(row: dict[str, Any]) -> kinds.Verdict | None:
-    """Our verdict for a row of the vectors; None: a kind of market the simulator does not offer."""
-    home, away = map(int, row["score"].split("-"))
-    selection, side = row["selection"], row["side"]
-    if row["market"] == "asian_handicap":
-        line = round(4 * float(selection))
-        home_line = line if side == "Home" else -line
-        return kinds.asian_handicap(home_line).verdicts(home, away)[side == "Away"]
-    if row["market"] == "goals_over_under":
-        return kinds.total_goals(round(4 * float(selection))).verdicts(home, away)[side == "Under"]
-    if row["market"] == "double_chance":
-        return kinds.double_chance().verdicts(home, away)[DOUBLE_CHANCE[selection]]
-    if row["market"] == "draw_no_bet":
-        return kinds.draw_no_bet().verdicts(home, away)[selection == "Away"]
-    if row["market"] == "both_teams_to_score":
-        return kinds.both_to_score().verdicts(home, away)[selection == "No"]
-    if row["market"] == "correct_score":
-        # There the first number is that of the side named; a draw has none.
-        wanted = selection if side != "Away" else "-".join(reversed(selection.split("-")))
-        ids = [each for each, _ in kinds.correct_score().selections]
-        return kinds.correct_score().verdicts(home, away)[ids.index(wanted)]
-    return None
-
-
-@pytest.mark.skipif(not VECTORS.exists(), reason="the shared vectors are not beside this checkout")
-def test_verdicts_agree_with_the_published_cases() -> None:
-    rows = json.loads(VECTORS.read_text(encoding="utf-8"))["rows"]
-    ours = [(row, verdict_of(row)) for row in rows]
-    checked = [(row, verdict) for row, verdict in ours if verdict is not None]
-    assert len(checked) >= 460
-    assert [row for row, verdict in checked if verdict != NAMES[row["expected"]]] == []
-
-
-def half_stakes(ahead: Fraction) -> kinds.Verdict:
-    """The rule in words: a quarter line is half the stake on each neighbour (RULEBOOK 5), with exact fractions."""
-    quarter = Fraction(1, 4)
-    halves = [ahead - quarter, ahead + quarter] if ahead % Fraction(1, 2) else [ahead, ahead]
-    points = sum((half > 0) - (half < 0) for half in halves)
-    return {2: kinds.WON, 1: kinds.HALF_WON, 0: kinds.VOID, -1: kinds.HALF_LOST, -2: kinds.LOST}[points]
-
-
-@pytest.mark.parametrize("line", range(-12, 13))
-def test_lines_are_half_a_stake_on_each_neighbour(line: int) -> None:
-    for home, away in SCORES:
-        lead = home - away + Fraction(line, 4)
-        assert kinds.asian_handicap(line).verdicts(home, away) == (half_stakes(lead), half_stakes(-lead))
-        over = home + away - Fraction(line, 4)
-        assert kinds.total_goals(line).verdicts(home, away) == (half_stakes(over), half_stakes(-over))
-
-
-def test_lines_read_as_people_write_them() -> None:
-    assert [kinds.line_text(line) for line in (-3, -4, 0, 1, 10, 8)] == ["-0.75", "-1", "0", "0.25", "2.5", "2"]
+from feeds.simulator.race import place_chances, places_for
 
 
 @given(st.floats(0.1, 4), st.floats(0.1, 4), st.integers(0, 4), st.integers(0, 4))
@@ -176,26 +107,6 @@ def test_place_chances_are_the_sum_over_all_orders(places: int) -> None:
             expected[number] += chance
     assert place_chances(win, places) == pytest.approx(expected)
     assert isclose(sum(expected), places)
-
-
-@pytest.mark.parametrize(
-    ("order", "places", "expected"),
-    [
-        # plain: first and second of a two-place market
-        ("a b c", 2, {"a": (1, 1, 1), "b": (1, 1, 1), "c": (0, 1, 1)}),
-        # dead heat for the win: one place for two
-        ("ab c", 1, {"a": (1, 1, 2), "b": (1, 1, 2), "c": (0, 1, 1)}),
-        # dead heat within the places costs nothing
-        ("ab c", 2, {"a": (1, 1, 1), "b": (1, 1, 1), "c": (0, 1, 1)}),
-        # three for the last two places
-        ("a bcd e", 3, {"a": (1, 1, 1), "b": (1, 2, 3), "c": (1, 2, 3), "d": (1, 2, 3), "e": (0, 1, 1)}),
-    ],
-)
-def test_a_dead_heat_shares_the_places_left(order: str, places: int, expected: dict[str, tuple[int, int, int]]) -> None:
-    results = race_results([list(group) for group in order.split()], ["n"], places)
-    found = {each.selection: (each.result, each.dead_heat_places, each.dead_heat_sharing) for each in results[1:]}
-    assert found == expected
-    assert results[0] == Result("n", 0, 10_000)
 
 
 def test_places_grow_with_the_field() -> None:
