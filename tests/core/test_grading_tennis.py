@@ -46,6 +46,7 @@ TIE_BREAK = TennisScore(((6, 4), (3, 6), (0, 1)))
 LEFT_AT_4_4 = TennisScore((), (4, 4), 3, "1")
 LEFT_AFTER_A_SET = TennisScore(((6, 4),), (1, 0), 3, "2")
 LEFT_AT_ONE_ALL = TennisScore(((6, 4), (4, 6)), (0, 0), 3, "2")
+LEFT_AT_6_6 = TennisScore(((6, 4), (4, 6)), (6, 6), 3, "2")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,10 @@ LEFT_AT_ONE_ALL = TennisScore(((6, 4), (4, 6)), (0, 0), 3, "2")
         ("game_handicap line=13.5", TennisScore(((6, 0),), (5, 0), 3, "1"), "w l"),
         ("game_handicap line=-12.5", TennisScore(((6, 0),), (5, 1), 3, "1"), "l w"),
         ("game_handicap line=-1.5", TennisScore(((6, 0),), (5, 0), 3, "2"), "v v"),
+        # a set without a tie-break: at 7-6 it takes 14 games at least; from 6-6 it may be won by two
+        ("total_games line=19.5", TennisScore((), (7, 6), 3, "1"), "w l"),
+        ("game_handicap line=1.5", LEFT_AT_6_6, "v v"),
+        ("game_handicap line=2.5", LEFT_AT_6_6, "w l"),
     ],
 )
 def test_the_rules_in_cases(market: str, score: TennisScore, expected: str) -> None:
