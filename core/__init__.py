@@ -4,6 +4,7 @@ Reading order; a file imports only files above it:
 
     units          prices and money as integers
     messages/      what goes in and out: rejections, results, commands, queries, feed, events, answers
+    grading/       from a score to results
     limits         every bound of the engine
     refusals       a "no" on its way to the answer
     book           all state
