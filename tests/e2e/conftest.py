@@ -1,4 +1,4 @@
-"""One Postgres and one NATS would do for most tests; those that kill a server have their own: it starts in a second."""
+"""Each test has servers of its own, to kill them: they start in a second."""
 
 from __future__ import annotations
 

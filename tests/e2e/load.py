@@ -61,7 +61,7 @@ class Load:
     """A seeded crowd: closed loop, each waits for his answer before he bets again."""
 
     def __init__(
-        self, gateway: Client, desk: Client, markets: Markets, seed: int, *, customers: int = 12, pause_s: float = 0.02
+        self, gateway: Client, desk: Client, markets: Markets, seed: int, *, customers: int = 12, pause_s: float = 0.03
     ) -> None:
         self.asked: dict[str, Asked] = {}
         self.counts: Counter[str] = Counter()

@@ -22,7 +22,9 @@ FULL_BYTES = 200_000
 ROOMY_BYTES = 1 << 30
 
 
-async def test_a_full_journal_refuses_and_loses_nothing(folder: Path, seed: int) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_full_journal_refuses_and_loses_nothing(folder: Path, seed: int, *, killed: bool) -> None:
+    """Also where the engine is killed meanwhile: what waits for room is lost then, so nobody may know of it."""
     async with (
         Stack(folder, {"TICTAC_JOURNAL_BYTES_MAX": str(FULL_BYTES)}) as stack,
         Feed(stack, Markets(seed)) as feed,
@@ -36,7 +38,11 @@ async def test_a_full_journal_refuses_and_loses_nothing(folder: Path, seed: int)
             busy = load.counts["busy"]
             await until(lambda: load.counts["busy"] > busy + 100, lambda: f"more BUSY; {load}")
             assert len(load.first_answers) == full_at, "an answer without a place in the journal"
+            if killed:
+                await stack.engine.kill()
             await resize(stack, ROOMY_BYTES)
+            if killed:
+                stack.engine = await stack.new_engine(TICTAC_JOURNAL_BYTES_MAX=str(ROOMY_BYTES)).start()
             await load.more(200)
         await nothing_lost(stack, load, feed)
         print(f"full after {full_at} answers; {load}")  # noqa: T201

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,18 +15,18 @@ from config.settings import Role
 from core.messages.answers import Accepted
 from core.messages.events import BetAccepted, EngineStarted
 from tests.e2e.checks import nothing_lost
-from tests.e2e.harness import EngineProcess, Stack, moments
+from tests.e2e.harness import EngineProcess, Stack, moments, until
 from tests.e2e.load import Load, new_load
 from tests.e2e.market import Feed, Markets
 
 
 @asynccontextmanager
-async def playing(folder: Path, seed: int) -> AsyncIterator[tuple[Stack, Load, Feed]]:
+async def playing(folder: Path, seed: int, environ: Mapping[str, str] = {}) -> AsyncIterator[tuple[Stack, Load]]:
     """A stack under load; afterwards nothing is lost, and every answer is the journal's."""
-    async with Stack(folder) as stack, Feed(stack, Markets(seed)) as feed:
+    async with Stack(folder, environ) as stack, Feed(stack, Markets(seed)) as feed:
         load = await new_load(stack, feed.markets, seed, pause_s=0.06)
         async with load.running():
-            yield stack, load, feed
+            yield stack, load
             await load.more(200)
         await nothing_lost(stack, load, feed)
         await every_answer_is_the_journals(stack, load)
@@ -57,7 +57,7 @@ async def take_over(stack: Stack) -> EngineProcess:
 
 async def test_a_second_engine_takes_over_and_the_first_ends(folder: Path, seed: int) -> None:
     rng, pauses = random.Random(seed), []
-    async with playing(folder, seed) as (stack, load, _):
+    async with playing(folder, seed) as (stack, load):
         for answers in moments(rng, 3, 100):
             await load.more(answers)
             began = time.monotonic()
@@ -70,8 +70,8 @@ async def test_a_second_engine_takes_over_and_the_first_ends(folder: Path, seed:
 
 async def test_an_engine_that_hung_finds_itself_replaced(folder: Path, seed: int) -> None:
     """It cannot be asked to leave, so only the fence stands between its late decisions and the customers."""
-    rng = random.Random(seed)
-    async with playing(folder, seed) as (stack, load, _):
+    rng, no_look = random.Random(seed), {"TICTAC_JOURNAL_FENCE_CHECK_MS": "60000"}
+    async with playing(folder, seed, no_look) as (stack, load):
         await load.more(rng.randint(50, 400))
         stack.engine.signal(signal.SIGSTOP)
         began = time.monotonic()
@@ -80,4 +80,18 @@ async def test_an_engine_that_hung_finds_itself_replaced(folder: Path, seed: int
         # It wakes up with all the requests it has not read yet, decides them, and must not get one of them stored.
         first.signal(signal.SIGCONT)
         assert await first.ended() == FENCED, first.words()
+        assert "wrong last sequence" in first.words(), "it has decided nothing late: the fence was not tried"
     print(f"hung for {load.longest_pause(began):.3f} s; {load}")  # noqa: T201
+
+
+async def test_of_engines_that_start_at_once_one_leads(folder: Path, seed: int) -> None:
+    """After a crash two supervisors start one each; whichever comes second takes over or is shut out, and ends."""
+    async with playing(folder, seed) as (stack, load):
+        await load.more(50)
+        await stack.engine.kill()
+        engines = [stack.new_engine().spawn(), stack.new_engine().spawn()]
+        await until(lambda: not all(each.running for each in engines), "the end of one of them")
+        stack.engine, other = sorted(engines, key=lambda each: not each.running)
+        await stack.engine.ready()
+        assert await other.ended() == FENCED, other.words()
+    print(load)  # noqa: T201
