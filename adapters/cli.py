@@ -19,10 +19,10 @@ from typing import Final
 from config.settings import SettingsError, load
 
 COMMANDS: Final = {
-    "engine": "adapters.service",
-    "projector": "adapters.projector",
-    "snapshot": "adapters.snapshots",
-    "audit": "adapters.audit",
+    "engine": "adapters.engine.service",
+    "projector": "adapters.postgres.projector",
+    "snapshot": "adapters.journal.snapshots",
+    "audit": "adapters.postgres.audit",
     "replay": "feeds.betfair.replay",
     "recordings": "feeds.recordings",
     "simulate": "feeds.simulator.play",

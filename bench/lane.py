@@ -1,4 +1,4 @@
-"""What does one small message and its reply cost the process, nats-py's way and the lane's (adapters/lane.py)?
+"""What does one small message and its reply cost the process, nats-py's way and the lane's (adapters/engine/lane.py)?
 
     bytes of 200 messages ──> nats-py's parser ──> queue and task of the subscription ──> publish  │ in turns, the
     the same bytes        ──> the lane's parser ──> handler                ──> one write of all    │ same process
@@ -17,7 +17,7 @@ import uvloop
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from adapters.lane import Lane
+from adapters.engine.lane import Lane
 from bench import common
 
 MESSAGES = 200

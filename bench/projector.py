@@ -28,10 +28,10 @@ import msgspec
 import uvloop
 
 from adapters import postgres
-from adapters.audit import Report, audit
 from adapters.embedded import PostgresServer
-from adapters.journal_reader import Stored
-from adapters.projector import Projector
+from adapters.journal.reader import Stored
+from adapters.postgres.audit import Report, audit
+from adapters.postgres.projector import Projector
 from bench import common
 from config.settings import load
 from core.engine import Engine

@@ -1,7 +1,7 @@
 """A reader of `odds.>`: the offer as any front end sees it, kept up to date from images and deltas.
 
 A delta that does not build on what is held, or on anything, makes the reader ask `odds.get`; meanwhile the market is
-not shown. So it does not matter when a reader comes, or what he missed (adapters/publisher.py has the other half).
+not shown. So it does not matter when a reader comes, or what he missed (engine/publisher.py has the other half).
 """
 
 from __future__ import annotations

@@ -12,8 +12,10 @@ import msgspec
 from msgspec import Struct, field
 from nats.js import JetStreamContext
 
-from adapters import audit, bus, journal, postgres, snapshots
+from adapters import bus, journal, postgres
 from adapters.demo import crowd, programme
+from adapters.journal import snapshots
+from adapters.postgres import audit
 from config.settings import Role, Settings
 from core import invariants, snapshot
 from core.book import Bet

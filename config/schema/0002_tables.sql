@@ -1,4 +1,4 @@
--- What people query. Everything here follows from events and is written by the projector alone (adapters/projector.py).
+-- What people query. Everything here follows from events and is written by the projector alone (adapters/postgres/projector.py).
 --
 -- Money (_m) is in minor units of the row's currency, prices are decimal odds x 10 000, times (_ms) are milliseconds since
 -- 1970; ts is the same time for people, computed when read. Ids compare bytewise (COLLATE "C"), as in the engine.

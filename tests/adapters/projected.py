@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from adapters.journal_reader import Stored
-from adapters.projector import Projector
+from adapters.journal.reader import Stored
+from adapters.postgres.projector import Projector
 from config.settings import Settings, load
 from core.messages import commands as co
 from core.messages.answers import Rejected

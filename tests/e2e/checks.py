@@ -10,7 +10,8 @@ from typing import Any
 import asyncpg
 from msgspec.structs import replace
 
-from adapters import journal, snapshots
+from adapters import journal
+from adapters.journal import snapshots
 from config.settings import Role
 from core import invariants, ledger
 from core.book import Book

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import pytest
 
-from adapters import snapshots
 from adapters.bus import connect
 from adapters.embedded import NatsServer
+from adapters.journal import snapshots
 from config.settings import Role, load
 
 RECORDINGS = Path(__file__).parent.parent.parent / ".tictac" / "recordings"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from nats.js.api import ObjectMeta
 
-from adapters import snapshots
+from adapters.journal import snapshots
 from config.settings import Role
 from core.snapshot import state_hash
 from tests.e2e.checks import nothing_lost

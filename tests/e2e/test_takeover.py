@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from adapters import journal
-from adapters.service import FENCED
+from adapters.engine.service import FENCED
 from config.settings import Role
 from core.messages.answers import Accepted
 from core.messages.events import BetAccepted, EngineStarted

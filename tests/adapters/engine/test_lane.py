@@ -13,7 +13,7 @@ import pytest
 from nats.aio.client import Client
 
 from adapters.embedded import NatsServer
-from adapters.lane import Lane
+from adapters.engine.lane import Lane
 from config.settings import Role
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from adapters import audit as auditing
-from adapters import postgres, tables
+from adapters import postgres
 from adapters.embedded import PostgresServer
-from adapters.projector import Projector, State
-from adapters.slices import INSERTS, Position, Slice
+from adapters.postgres import audit as auditing
+from adapters.postgres import tables
+from adapters.postgres.projector import Projector, State
+from adapters.postgres.slices import INSERTS, Position, Slice
 from core import queries
 from core.engine import Engine
 from core.messages import commands as co
@@ -184,7 +185,8 @@ async def test_a_state_is_logged_once(
     fresh_database: str, journal: FakeJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr("adapters.projector.log.warning", lambda _, **facts: said.append(facts["state"]), raising=False)
+    log = "adapters.postgres.projector.log.warning"
+    monkeypatch.setattr(log, lambda _, **facts: said.append(facts["state"]), raising=False)
     journal.fill(busy_world().events)
     nobody = fresh_database.rpartition("/")[0] + "/nobody_here"
     attempts = 0

@@ -26,16 +26,19 @@ import msgspec
 import structlog
 import uvloop
 
-from adapters import bus, journal_reader, journal_stream, logs, postgres, tables
-from adapters.slices import Position, Slice
+from adapters import bus, logs, postgres
+from adapters.journal import reader as journal_reader
+from adapters.journal import stream as journal_stream
+from adapters.postgres import tables
+from adapters.postgres.slices import Position, Slice
 from config.settings import Role, SettingsError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import AsyncGenerator, Callable
 
-    from adapters.journal_reader import Stored
-    from adapters.postgres import Connection
+    from adapters.journal.reader import Stored
+    from adapters.postgres.connection import Connection
     from config.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -60,7 +63,7 @@ AWAY: Final = (*postgres.AWAY, *journal_stream.AWAY)
 
 
 class Source(Protocol):
-    """The journal, as far as the projector needs it (adapters/journal_reader.py has the real one)."""
+    """The journal, as far as the projector needs it (adapters/journal/reader.py has the real one)."""
 
     def follow(self, after: int) -> AsyncGenerator[Stored, None]:
         """Batches behind a sequence, in order, without end."""

@@ -10,7 +10,7 @@ import structlog
 from redis.asyncio import Redis
 
 from adapters.embedded import RedisServer
-from adapters.images import Images, key
+from adapters.engine.images import Images, key
 from config.settings import Redis as Settings
 from core.messages.answers import OddsImage, SelectionOdds
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from adapters import subjects
+from adapters.engine.publisher import Outbox, Publisher, difference
 from adapters.metrics import Metrics
-from adapters.publisher import Outbox, Publisher, difference
 from config.settings import Publisher as Settings
 from core.engine import Engine
 from core.limits import Limits

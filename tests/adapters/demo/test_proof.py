@@ -11,7 +11,7 @@ from adapters.demo.proof import Outcome
 from adapters.demo.watch import Watch
 from core.limits import Limits
 from core.messages.answers import OddsImage, Rejected
-from tests.adapters.test_demo_customers import image
+from tests.adapters.demo.test_customers import image
 
 
 def outcome() -> Outcome:

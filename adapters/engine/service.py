@@ -30,15 +30,16 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
-from adapters import bus, http, journal, logs, postgres, snapshots, subjects, takeover
+from adapters import bus, journal, logs, postgres, subjects
 from adapters.bus import BusError
-from adapters.gateway import Gateway, OlderBet
-from adapters.images import Images
-from adapters.journal import Journal, JournalError, JournalStoppedError, Stop, Stopped
-from adapters.lane import Lane
-from adapters.projector import Projector
-from adapters.publisher import Outbox, Publisher
-from adapters.status import Status
+from adapters.engine import http, takeover
+from adapters.engine.gateway import Gateway, OlderBet
+from adapters.engine.images import Images
+from adapters.engine.lane import Lane
+from adapters.engine.publisher import Outbox, Publisher
+from adapters.engine.status import Status
+from adapters.journal import Journal, JournalError, JournalStoppedError, Stop, Stopped, snapshots
+from adapters.postgres.projector import Projector
 from config.settings import Role, Settings
 from core.engine import Engine
 

@@ -1,4 +1,4 @@
-"""A slice of the journal as rows: what one transaction of the projector writes (adapters/tables.py does the writing).
+"""A slice of the journal as rows: what one transaction of the projector writes (tables.py does the writing).
 
 Pure: events in, rows out. What can only be inserted becomes a row of a table; what changes rows that stand already (a
 balance, a market's results) is folded here, so that each row is touched once a slice, however many events spoke of it.

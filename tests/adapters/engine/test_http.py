@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters import http
+from adapters.engine import http
 from adapters.metrics import Latency, Metrics
 from config.settings import Http
 from core.book import Book, Fixture, Producer

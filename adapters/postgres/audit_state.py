@@ -9,7 +9,7 @@ from core.messages.results import Result
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from adapters.postgres import Connection
+    from adapters.postgres.connection import Connection
     from core.book import Bet, Book, Market
 
 BETS_PIECE: Final = 2_000

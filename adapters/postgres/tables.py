@@ -1,4 +1,4 @@
-"""Writes a slice (adapters/slices.py) into Postgres, all of it or nothing: COPY for new rows, arrays for changed ones.
+"""Writes a slice (slices.py) into Postgres, all of it or nothing: COPY for new rows, arrays for changed ones.
 
 There is no statement per bet. A statement changes up to PIECE rows at once and COPY yields every YIELD rows, so that
 the engine, which may share the event loop, never waits for more than about a millisecond.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from adapters.slices import INSERTS, TAGS, Key, Position, Row, Slice
+from adapters.postgres.slices import INSERTS, TAGS, Key, Position, Row, Slice
 from core.messages.events import BetStatus
 from core.messages.rejections import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from adapters.postgres import Connection
+    from adapters.postgres.connection import Connection
 
 PIECE: Final = 1000
 """Rows of one set-based statement: encoding their arrays takes about half a millisecond."""

@@ -18,10 +18,13 @@ import msgspec
 import structlog
 import uvloop
 
-from adapters import audit_state, bus, journal_stream, logs, postgres, snapshots, tables
-from adapters.journal_reader import JournalError, read
-from adapters.projector import bodies_of
-from adapters.slices import INSERTS, Position, Slice
+from adapters import bus, logs, postgres
+from adapters.journal import snapshots
+from adapters.journal import stream as journal_stream
+from adapters.journal.reader import JournalError, read
+from adapters.postgres import audit_state, tables
+from adapters.postgres.projector import bodies_of
+from adapters.postgres.slices import INSERTS, Position, Slice
 from config.settings import Role, SettingsError
 from core.book import Book
 from core.engine import Engine
@@ -32,8 +35,8 @@ if TYPE_CHECKING:
 
     from nats.js import JetStreamContext
 
-    from adapters.journal_reader import Stored
-    from adapters.postgres import Connection
+    from adapters.journal.reader import Stored
+    from adapters.postgres.connection import Connection
     from config.settings import Settings
 
 log = structlog.get_logger(__name__)

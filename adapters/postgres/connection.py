@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     AnyConnection = Connection | PoolConnectionProxy[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
 
-SCHEMA: Final = Path(__file__).parent.parent / "config" / "schema"
+SCHEMA: Final = Path(__file__).parents[2] / "config" / "schema"
 _LOCK: Final = 0x71C7AC  # of the migrations; any number that is always the same
 _NUMBERED: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 

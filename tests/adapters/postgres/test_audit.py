@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from adapters import audit as auditing
 from adapters import postgres
+from adapters.postgres import audit as auditing
 from core import snapshot
 from core.engine import Engine
 from core.limits import Limits

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from adapters.images import Images
+from adapters.engine.images import Images
+from adapters.engine.lane import Lane
 from adapters.journal import Journal
-from adapters.lane import Lane
 from adapters.metrics import Latency, Metrics
-from adapters.projector import Projector
+from adapters.postgres.projector import Projector
 from core.book import Book
 
 Figures = dict[str, tuple[str, float]]

@@ -21,11 +21,13 @@ from nats.aio.client import Client
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 
-from adapters import journal, snapshots, takeover
+from adapters import journal
 from adapters.codec import JSON, MSGPACK, Wire
 from adapters.embedded import NatsServer, PostgresServer, RedisServer
-from adapters.images import key
-from adapters.service import FENCED, Service
+from adapters.engine import takeover
+from adapters.engine.images import key
+from adapters.engine.service import FENCED, Service
+from adapters.journal import snapshots
 from config.settings import Role, load
 from core.engine import Engine
 from core.messages.events import EngineStarted

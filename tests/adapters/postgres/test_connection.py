@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from adapters.postgres.connection import Connection
+
 SHIPPED = sorted(file.name for file in SCHEMA.glob("*.sql"))
 
 
 @pytest.fixture
-async def connection(fresh_database: str) -> AsyncIterator[postgres.Connection]:
+async def connection(fresh_database: str) -> AsyncIterator[Connection]:
     connection = await postgres.connect(settings_of(fresh_database).postgres)
     yield connection
     await connection.close()
@@ -33,7 +35,7 @@ def schema(tmp_path: Path) -> Path:
     return shutil.copytree(SCHEMA, tmp_path / "schema")
 
 
-async def test_every_file_is_applied_once(connection: postgres.Connection) -> None:
+async def test_every_file_is_applied_once(connection: Connection) -> None:
     assert await migrate(connection) == SHIPPED
     assert await migrate(connection) == []
 
@@ -46,7 +48,7 @@ async def test_two_at_the_same_time_apply_each_file_once(fresh_database: str) ->
         await each.close()
 
 
-async def test_a_changed_file_is_refused_by_name(connection: postgres.Connection, schema: Path) -> None:
+async def test_a_changed_file_is_refused_by_name(connection: Connection, schema: Path) -> None:
     await migrate(connection, schema)
     with (schema / SHIPPED[1]).open("a") as file:
         file.write("-- a small change\n")
@@ -54,7 +56,7 @@ async def test_a_changed_file_is_refused_by_name(connection: postgres.Connection
         await migrate(connection, schema)
 
 
-async def test_a_failing_file_leaves_nothing_behind(connection: postgres.Connection, schema: Path) -> None:
+async def test_a_failing_file_leaves_nothing_behind(connection: Connection, schema: Path) -> None:
     bad = schema / f"{len(SHIPPED) + 1:04d}_bad.sql"
     bad.write_text("CREATE TABLE half (id int); SELECT 1 / 0;")
     with pytest.raises(asyncpg.DivisionByZeroError):
@@ -65,15 +67,13 @@ async def test_a_failing_file_leaves_nothing_behind(connection: postgres.Connect
 
 
 @pytest.mark.parametrize("name", ["9999_gap.sql", "notes.sql", "00x1_odd.sql"])
-async def test_a_file_out_of_order_is_refused(connection: postgres.Connection, schema: Path, name: str) -> None:
+async def test_a_file_out_of_order_is_refused(connection: Connection, schema: Path, name: str) -> None:
     (schema / name).write_text("SELECT 1;")
     with pytest.raises(MigrationError, match=name):
         await migrate(connection, schema)
 
 
-async def test_a_database_that_is_newer_than_the_program_is_refused(
-    connection: postgres.Connection, schema: Path
-) -> None:
+async def test_a_database_that_is_newer_than_the_program_is_refused(connection: Connection, schema: Path) -> None:
     (schema / f"{len(SHIPPED) + 1:04d}_new.sql").write_text("SELECT 1;")
     await migrate(connection, schema)
     with pytest.raises(MigrationError, match=r"_new\.sql, which this program does not know"):
@@ -92,13 +92,13 @@ async def test_a_database_that_is_newer_than_the_program_is_refused(
         "INSERT INTO projection VALUES (false, 1, 1, sha256(''))",
     ],
 )
-async def test_what_cannot_be_is_refused_by_postgres_too(connection: postgres.Connection, statement: str) -> None:
+async def test_what_cannot_be_is_refused_by_postgres_too(connection: Connection, statement: str) -> None:
     await migrate(connection)
     with pytest.raises(asyncpg.CheckViolationError):
         await connection.execute(statement)
 
 
-async def test_a_missing_url_is_said(connection: postgres.Connection) -> None:
+async def test_a_missing_url_is_said(connection: Connection) -> None:
     await migrate(connection)
     with pytest.raises(AssertionError, match=r"postgres\.url is not set"):
         await postgres.connect(settings_of("").postgres)

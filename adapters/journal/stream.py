@@ -16,7 +16,7 @@ from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
 from adapters.bus import BusError
-from adapters.lane import Lane
+from adapters.engine.lane import Lane
 from config.settings import Journal as JournalSettings
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ async def create(js: JetStreamContext, settings: JournalSettings) -> None:
         # cannot be denied; who may purge is the server's business (config/nats/tictac.conf: engine and operator).
         deny_delete=True,
         deny_purge=False,
-        # Message ids are there for the fence (adapters/journal.py). The server's memory of them, against duplicates,
+        # Message ids are there for the fence (writer.py). The server's memory of them, against duplicates,
         # has nothing to do: the expected sequence already lets nothing in twice. It cannot be off; so, short.
         duplicate_window=1,
         allow_direct=True,
@@ -96,7 +96,7 @@ class StreamPort:
     """The port to a real stream, over a connection of its own: appends and replies wait behind no other traffic.
 
     A write goes to the socket at once: nats-py's way through a task and a queue takes two more turns of the loop, and
-    under load each may be a millisecond (adapters/lane.py says the same of the other direction).
+    under load each may be a millisecond (adapters/engine/lane.py says the same of the other direction).
     """
 
     def __init__(self, client: Client, lane: Lane, settings: JournalSettings) -> None:

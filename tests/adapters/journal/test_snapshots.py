@@ -15,10 +15,10 @@ import asyncpg
 import pytest
 from nats.js import JetStreamContext
 
-from adapters import bus, journal, postgres, snapshots
+from adapters import bus, journal, postgres
 from adapters.embedded import NatsServer
-from adapters.journal import JournalError, JournalShortenedError
-from adapters.snapshots import SnapshotError
+from adapters.journal import JournalError, JournalShortenedError, snapshots
+from adapters.journal.snapshots import SnapshotError
 from config.settings import Role, Settings
 from core import snapshot
 from core.book import Book

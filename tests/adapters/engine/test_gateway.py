@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from adapters import codec
 from adapters.codec import JSON, MSGPACK, Wire
-from adapters.gateway import Gateway
+from adapters.engine.gateway import Gateway
+from adapters.engine.publisher import Publisher
 from adapters.metrics import Metrics
-from adapters.publisher import Publisher
 from config.settings import load
 from core.engine import Engine
 from core.messages.answers import BetState, OddsImage, Rejected

@@ -31,36 +31,11 @@ import structlog
 from msgspec import Struct
 from nats.aio.client import Client
 
-from adapters.journal_reader import (
-    JournalError,
-    JournalShortenedError,
-    Source,
-    Stored,
-    follow,
-    last_sequence,
-    read,
-)
-from adapters.journal_stream import AWAY, Port, StreamPort, create, shorten
+from adapters.journal.stream import AWAY, Port, StreamPort
 from adapters.metrics import Latency
 from config.settings import Journal as JournalSettings
 from config.settings import Settings
 from core.messages.events import BATCH_FORMAT, Batch, Event
-
-__all__ = [
-    "Journal",
-    "JournalError",
-    "JournalShortenedError",
-    "JournalStoppedError",
-    "Source",
-    "Stop",
-    "Stopped",
-    "Stored",
-    "create",
-    "follow",
-    "last_sequence",
-    "read",
-    "shorten",
-]
 
 log = structlog.get_logger(__name__)
 Outbox = list[tuple[str, bytes]]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from adapters import bus, journal, snapshots
+from adapters import bus, journal
+from adapters.journal import snapshots
 from config.settings import Role, Settings, load
 from core.book import Book
 from core.engine import Engine
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from adapters.embedded import NatsServer
-    from adapters.journal_reader import Stored
+    from adapters.journal.reader import Stored
 
 
 class Site:

@@ -2,7 +2,7 @@
 
 nats-py spends 6.4 us on a message and its reply (regular expressions, a queue and a task per subscription, a flush
 per publish); this way takes 1.3 us (bench/lane.py), where a durable bet takes some 10 us in all. Everything private
-of nats-py that the project uses is in this file; tests/adapters/test_lane.py fails when it changes.
+of nats-py that the project uses is in this file; tests/adapters/engine/test_lane.py fails when it changes.
 
 What it is not: a client of its own. Connecting, logging in, reconnecting, re-subscribing, pings, JetStream and every
 message that is not for a lane's subscription (or has headers) stay with nats-py. There is no queue between socket and

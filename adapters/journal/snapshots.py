@@ -27,9 +27,10 @@ from nats.js import JetStreamContext, api
 from nats.js.errors import BadObjectMetaError, BucketNotFoundError, DigestMismatchError, NotFoundError
 from nats.js.object_store import ObjectStore
 
-from adapters import bus, journal, logs, postgres, tables
+from adapters import bus, journal, logs, postgres
 from adapters.journal import JournalError, Stored
-from adapters.journal_stream import AWAY
+from adapters.journal.stream import AWAY
+from adapters.postgres import tables
 from config.settings import Role, Settings
 from core import invariants, snapshot
 from core.book import Book

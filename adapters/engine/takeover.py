@@ -1,6 +1,6 @@
 """A starting engine asks the one that runs to write nothing more.
 
-Safety is the fence's alone (adapters/journal.py). But an engine under load appends a thousand times a second, and
+Safety is the fence's alone (journal/writer.py). But an engine under load appends a thousand times a second, and
 whoever wants to append behind it would always come a message too late; so it is asked to leave first, once the
 newcomer has rebuilt the state. One that hangs does not answer, and does not append either.
 """

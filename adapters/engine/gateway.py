@@ -21,8 +21,8 @@ import structlog
 
 from adapters import codec, subjects
 from adapters.codec import UNREADABLE, WIRE_OF, MalformedError, Wire
+from adapters.engine.publisher import Outbox, Publisher
 from adapters.metrics import Metrics, seldom
-from adapters.publisher import Outbox, Publisher
 from adapters.subjects import INBOX
 from config.settings import Settings
 from core import invariants
@@ -39,7 +39,7 @@ OlderBet = Callable[[str], Awaitable[BetState | Rejected | None]]
 
 
 class Journal(Protocol):
-    """The port to the journal's writer (adapters/journal.py)."""
+    """The port to the journal's writer (adapters/journal/writer.py)."""
 
     events: list[Event]
     outbox: Outbox

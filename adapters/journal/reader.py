@@ -24,7 +24,7 @@ from nats.errors import ConnectionClosedError
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
-from adapters.journal_stream import AWAY
+from adapters.journal.stream import AWAY
 from core.messages.events import BATCH_FORMAT, Batch
 
 log = structlog.get_logger(__name__)
