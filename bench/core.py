@@ -126,6 +126,8 @@ def bets(
 def timed(work: Callable[[], int]) -> float:
     """Microseconds of the processor for each of what the work says it did."""
     gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)  # as the engine's process has it (adapters/engine/service.py)
     begun = process_time()
     done = work()
     return (process_time() - begun) * 1e6 / done
