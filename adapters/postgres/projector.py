@@ -59,7 +59,8 @@ _PASSING: Final = (
     asyncpg.TransactionRollbackError,
 )
 """What Postgres says when it is starting, stopping, full or busy."""
-AWAY: Final = (*postgres.AWAY, *journal_stream.AWAY)
+# asyncpg calls it its own error when a server is killed while it connects.
+AWAY: Final = (*postgres.AWAY, *journal_stream.AWAY, asyncpg.InternalClientError)
 
 
 class Source(Protocol):

@@ -12,6 +12,7 @@ import pytest
 from adapters import postgres
 from adapters.embedded import PostgresServer
 from adapters.postgres import audit as auditing
+from adapters.postgres import projector as projecting
 from adapters.postgres import tables
 from adapters.postgres.projector import Projector, State
 from adapters.postgres.slices import INSERTS, Position, Slice
@@ -299,3 +300,17 @@ async def test_bets_go_before_tables_but_not_for_ever(fresh_database: str, journ
     async with asyncio.timeout(20), running(impatient, journal, lambda: 1) as projector:
         await projector.catch_up(journal.events)
     assert await differences(fresh_database, journal) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (ConnectionRefusedError("no server"), State.AWAY),
+        (asyncpg.InternalClientError("got result for unknown protocol state 0"), State.AWAY),
+        (asyncpg.CannotConnectNowError("starting up"), State.AWAY),
+        (asyncpg.UndefinedTableError("events"), State.REFUSED),
+        (ExceptionGroup("of the pump", [ConnectionResetError("cut")]), State.AWAY),
+    ],
+)
+def test_a_failure_says_whether_time_will_mend_it(error: Exception, state: State) -> None:
+    assert projecting._classified(error)[0] is state
