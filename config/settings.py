@@ -124,8 +124,6 @@ class Projector(_Section, frozen=True):
     slice_events_max: Annotated[int, Meta(ge=1, le=1_000_000)]
     batches_max: Count
     poll_ms: Milliseconds
-    give_way_answers: CountOrOff
-    give_way_max_ms: CountOrOff
     synchronous_commit: bool
     retry_max_ms: Milliseconds
 

@@ -193,7 +193,7 @@ class Service:
         if self.settings.projector.embedded and self.settings.postgres.url:
             client = await self._connect("tictac-engine-projector")
             source = journal.Source(client.jetstream(), self.settings.journal.stream)
-            projector = self.status.projector = Projector(self.settings, source, lambda: self._journal.waiting)
+            projector = self.status.projector = Projector(self.settings, source)
             self._run(projector.run(), "projector")
         self._run(self._watch(), "watch")
 

@@ -4,8 +4,7 @@
 
 The two halves overlap: while Postgres works on a slice the next one is prepared. Both run in the event loop they are
 started in, the engine's by default, and give it back about every half millisecond (a thread would not help: it would
-hold the interpreter lock for longer than that). While many answers are due in that loop, they go first. `tictac
-projector` runs the same code as a process of its own.
+hold the interpreter lock for longer than that). `tictac projector` runs the same code as a process of its own.
 
 Whatever goes wrong, the position in Postgres tells where to go on: Postgres away, killed in the middle of a
 transaction, another projector at work. So there is one way to recover: wait a little, connect, read the position,
@@ -35,7 +34,7 @@ from config.settings import Role, SettingsError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
 
     from adapters.journal.reader import Stored
     from adapters.postgres.connection import Connection
@@ -45,8 +44,6 @@ log = structlog.get_logger(__name__)
 
 FOLD_EVENTS: Final = 25
 """Events folded before the loop has its turn: 0.1 ms, less than COPY takes, so that Postgres is fed first."""
-GIVE_WAY_S: Final = 0.002
-"""How often a projector that gives way looks again: about the time an append takes."""
 RETRY_MIN_S: Final = 0.1
 MEASURE_S: Final = 1.0
 """How often the journal's end is looked up, for the lag."""
@@ -113,9 +110,7 @@ def bodies_of(stored: Stored) -> list[msgspec.Raw]:
 class Projector:
     """Call `run()` in a task; cancel the task to stop, at any moment."""
 
-    def __init__(self, settings: Settings, source: Source, answers_waiting: Callable[[], int] = lambda: 0) -> None:
-        """`answers_waiting`: how many answers the engine in whose loop this runs has to give; it goes first."""
-        self._answers_waiting = answers_waiting
+    def __init__(self, settings: Settings, source: Source) -> None:
         self._postgres = settings.postgres
         self._settings = settings.projector
         self._source = source
@@ -231,18 +226,7 @@ class Projector:
             end = start + FOLD_EVENTS
             for event, body in zip(batch.events[start:end], bodies[start:end], strict=True):
                 rows.add(sequence, event, body)
-            await self._give_way()
-
-    async def _give_way(self) -> None:
-        """Bets before tables: while many answers are due Postgres falls behind, by design, and catches up afterwards.
-
-        Not for ever: a piece is folded every `give_way_max_ms` whatever the load, so that the tables do move.
-        """
-        await asyncio.sleep(0)
-        until = time.monotonic() + self._settings.give_way_max_ms / 1000
-        # Looked at, not waited for: the answers are the hot path's, which signals to nobody.
-        while self._answers_waiting() > self._settings.give_way_answers and time.monotonic() < until:  # noqa: ASYNC110
-            await asyncio.sleep(GIVE_WAY_S)
+            await asyncio.sleep(0)
 
     async def _write(self, connection: Connection, slices: asyncio.Queue[Slice]) -> None:
         while True:

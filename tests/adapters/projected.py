@@ -17,7 +17,7 @@ from core.messages.events import BATCH_FORMAT, Batch, Event
 from tests.core.world import World, half_lost, void, won
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Batch).decode
@@ -69,11 +69,9 @@ def settings_of(url: str, **changed: object) -> Settings:
 
 
 @asynccontextmanager
-async def running(
-    settings: Settings, journal: FakeJournal, answers_waiting: Callable[[], int] = lambda: 0
-) -> AsyncIterator[Projector]:
+async def running(settings: Settings, journal: FakeJournal) -> AsyncIterator[Projector]:
     """A projector at work, until the end of the block."""
-    projector = Projector(settings, journal, answers_waiting)
+    projector = Projector(settings, journal)
     task = asyncio.create_task(projector.run())
     try:
         yield projector

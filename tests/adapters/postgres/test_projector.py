@@ -280,28 +280,6 @@ async def test_sums_beyond_64_bits_stop_nothing(fresh_database: str, journal: Fa
     assert await differences(fresh_database, journal) == []
 
 
-async def test_bets_go_before_tables_but_not_for_ever(fresh_database: str, journal: FakeJournal) -> None:
-    """While many answers are due it waits after each piece, as long as its patience lasts."""
-    events = busy_world().events
-    half = len(events) // 2
-    due = 1_000
-    patient = settings_of(fresh_database, give_way_answers=999, give_way_max_ms=600_000, slice_events_max=10, poll_ms=1)
-    async with running(patient, journal, lambda: due) as projector:
-        journal.fill(events[:half])
-        await until(lambda: projector.state is State.FOLLOWING and projector.lag_events > 0, "following")
-        before = projector.position.event_no
-        await asyncio.sleep(0.1)
-        assert projector.position.event_no <= before + 10, "it did not give way"
-        due = 999
-        async with asyncio.timeout(20):
-            await projector.catch_up(journal.events)
-    impatient = settings_of(fresh_database, give_way_answers=0, give_way_max_ms=1)
-    journal.fill(events[half:])
-    async with asyncio.timeout(20), running(impatient, journal, lambda: 1) as projector:
-        await projector.catch_up(journal.events)
-    assert await differences(fresh_database, journal) == []
-
-
 @pytest.mark.parametrize(
     ("error", "state"),
     [
