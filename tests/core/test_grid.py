@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core import grid
 from core.grading import football
 from core.grading.lines import line_text
 from core.grading.markets import MARKET_TYPES, grade
@@ -73,6 +74,8 @@ OFF_THE_GRID: tuple[tuple[str, Question], ...] = (
     ("a line among the far-out scores", ("european_handicap", {"line": "995"}, ("x",))),
     ("a line among the far-out scores", ("total_goals", {"line": "10.75"}, OVER_UNDER)),
     ("a line among the far-out scores", ("total_goals", {"line": "999.75"}, ("over",))),
+    ("a line among the far-out scores", ("total_goals", {"line": "500.5"}, ("under",))),
+    ("a line among the far-out scores", ("asian_handicap", {"line": "-500"}, ("2",))),
     ("a line among the far-out scores", ("team_total_goals", {"line": "5.75", "team": "2"}, OVER_UNDER)),
     ("a score among the far-out ones", ("correct_score", {}, ("0-0", "11-0", "other"))),
     ("a score among the far-out ones", ("correct_score", {}, ("0-0", "99-98"))),
@@ -199,9 +202,9 @@ def test_the_losses_are_those_of_plain_fractions(data: st.DataObject, markets: l
     count = selections_of(markets)
     payouts_m, stakes_m = (data.draw(st.lists(_sums, min_size=count, max_size=count)) for _ in range(2))
     expected = [ceil(loss_at(score, markets, payouts_m, stakes_m)) for score in CELLS]
-    grid = grid_of(*markets)
-    assert grid.losses(payouts_m, stakes_m) == expected
-    assert grid.worst(payouts_m, stakes_m) == max(0, *expected)
+    stacked = grid_of(*markets)
+    assert stacked.losses(payouts_m, stakes_m) == expected
+    assert stacked.worst(payouts_m, stakes_m) == max(0, *expected)
 
 
 @settings(max_examples=60, deadline=None, print_blob=True)
@@ -236,9 +239,9 @@ FIVE_STAKES_M = [*(100_00, 0, 0), *(50_00, 0), *(50_00, 0), *(0, 0, 10_00, 0), *
     ],
 )
 def test_a_2_1_that_wins_in_five_markets_at_once_is_one_number(score: Goals, loss_m: int) -> None:
-    grid = grid_of(*FIVE)
-    assert grid.losses(FIVE_PAYOUTS_M, FIVE_STAKES_M)[CELLS.index(score)] == loss_m
-    assert grid.worst(FIVE_PAYOUTS_M, FIVE_STAKES_M) == 325_00
+    stacked = grid_of(*FIVE)
+    assert stacked.losses(FIVE_PAYOUTS_M, FIVE_STAKES_M)[CELLS.index(score)] == loss_m
+    assert stacked.worst(FIVE_PAYOUTS_M, FIVE_STAKES_M) == 325_00
 
 
 def test_what_cannot_come_together_is_not_added() -> None:
@@ -262,9 +265,9 @@ def test_an_asian_quarter_is_half_the_stake_on_each_neighbour(
     line: str, score: Goals, home_loss_m: int, away_loss_m: int
 ) -> None:
     """10.00 at 2.00 on either side."""
-    grid, cell = grid_of(("asian_handicap", {"line": line}, TWO)), CELLS.index(score)
-    assert grid.losses([20_00, 0], [10_00, 0])[cell] == home_loss_m
-    assert grid.losses([0, 20_00], [0, 10_00])[cell] == away_loss_m
+    stacked, cell = grid_of(("asian_handicap", {"line": line}, TWO)), CELLS.index(score)
+    assert stacked.losses([20_00, 0], [10_00, 0])[cell] == home_loss_m
+    assert stacked.losses([0, 20_00], [0, 10_00])[cell] == away_loss_m
 
 
 @pytest.mark.parametrize(
@@ -272,9 +275,9 @@ def test_an_asian_quarter_is_half_the_stake_on_each_neighbour(
 )
 def test_half_a_minor_unit_is_rounded_up(payout_m: int, half_won_m: int, worst_m: int) -> None:
     """10.00 on the home team -0.75: by one goal half of it is won, 0.5, 1.5, 0 and -0.5 minor units lost."""
-    grid = grid_of(QUARTER)
-    assert grid.losses([payout_m, 0], [1_000, 0])[CELLS.index((1, 0))] == half_won_m
-    assert grid.worst([payout_m, 0], [1_000, 0]) == worst_m
+    stacked = grid_of(QUARTER)
+    assert stacked.losses([payout_m, 0], [1_000, 0])[CELLS.index((1, 0))] == half_won_m
+    assert stacked.worst([payout_m, 0], [1_000, 0]) == worst_m
 
 
 def test_a_house_that_cannot_lose_has_a_worst_case_of_0() -> None:
@@ -304,6 +307,12 @@ def test_patterns_are_made_once_and_cannot_be_written() -> None:
     for each in first:
         with pytest.raises(ValueError, match="read-only"):
             each[0, 0] = 1
+
+
+def test_a_market_of_another_sport_takes_no_place_among_those_kept() -> None:
+    before = grid._patterns.cache_info()
+    assert patterns("match_winner", {}, TWO) is patterns("next_goal", {}, TWO) is None
+    assert grid._patterns.cache_info() == before
 
 
 def test_the_order_of_the_selections_is_that_of_the_rows() -> None:
