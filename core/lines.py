@@ -4,8 +4,8 @@ A bet of several legs is a set of lines, and a line wins when all its legs do: a
 The lines need not be written out to be counted or summed. Give each fixture the factor (1 + w x), w being the sum of
 the weights of its legs: to multiply the factors out is to decide for each fixture whether a line leaves it (1) or takes
 one of its legs (w), and the power of x counts those taken. So the coefficient of x^k, the k-th elementary symmetric
-polynomial of the w, is the sum over all lines of k fixtures of the product of their legs' weights, at a cost of k
-multiplications a fixture. Legs of one fixture ("ways") are added, never multiplied, hence never share a line. The
+polynomial of the w, is the sum over all lines of k fixtures of the product of their legs' weights, at a cost of some
+2 k multiplications a fixture. Legs of one fixture ("ways") are added, never multiplied, hence never share a line. The
 factor of a banker is (w x): no line leaves it. With all weights one, the sum is the number of lines.
 
 Only a payout asks for every line, because each is rounded on its own (RULEBOOK 1); `Tally` does it in pieces.
@@ -136,7 +136,7 @@ def others(shape: Shape, weights: Sequence[Ratio]) -> tuple[Ratio, ...]:
     rows = _prefixes(factors, plan.sizes[-1])
     below_all = prod(below for _, _, below in factors)
     # after[s]: what the fixtures still to come add when s stand in the line already; 1 where the line is whole.
-    after = [int(size in plan.sizes) for size in range(len(rows[-1]) + 1)]
+    after = [int(size in plan.sizes) for size in range(len(rows[-1]))]
     sums: list[Ratio] = [(0, 1)] * (len(factors) + 1)  # the last one is for legs of no fixture, -1
     for number in range(len(factors) - 1, -1, -1):
         leave, take, below = factors[number]
@@ -192,7 +192,8 @@ class Tally:
     each, with lists where the sum has numbers: all products of one fixture of the half, of two, and so on. A line is
     one product of the left half times one of the right, so ten thousands of lines come from two lists of hundreds.
 
-    To start one costs about as much as a few hundred lines at 20 legs; it lives in memory only and cannot be stored.
+    To start one writes out both halves at once, at 20 legs some hundreds of products; in none more than lines survive.
+    It lives in memory only and cannot be stored; a restart begins it anew.
     """
 
     __slots__ = ("_payouts", "lines_left", "paid_m")
@@ -259,9 +260,9 @@ def _sizes_wanted(sizes: tuple[int, ...], half: list[_Choice], other: list[_Choi
 
 
 def _products(half: list[_Choice], wanted: int) -> list[list[Ratio]]:
-    """All products of 0, 1, ... fixtures of the half, one leg of each; empty for sizes that are not wanted.
+    """All products of 0, 1, ... fixtures of the half, one leg of each, for the sizes whose bits are in `wanted`.
 
-    What cannot grow to a wanted size is dropped on the way, so that 19 of 20 does not cost a thousand products.
+    What cannot grow to a wanted size is not written out, so that 19 of 20 does not cost a thousand products.
     """
     leading = [wanted]
     for choice in reversed(half):
@@ -269,17 +270,14 @@ def _products(half: list[_Choice], wanted: int) -> list[list[Ratio]]:
     row: list[list[Ratio]] = [[(1, 1)] if leading.pop() & 1 else []]
     for choice in half:
         mask = leading.pop()
-        stay = [[] for _ in row] if choice.banker else row
-        grown = [
+        left = [[] for _ in row] if choice.banker else row
+        taken = [
             [(above * up, below * down) for above, below in products for up, down in choice.ways]
             if mask >> size & 1
             else []
             for size, products in enumerate(row, start=1)
         ]
-        row = [
-            (now if mask >> size & 1 else []) + more
-            for size, (now, more) in enumerate(zip([*stay, []], [[], *grown], strict=True))
-        ]
+        row = [fewer + more for fewer, more in zip([*left, []], [[], *taken], strict=True)]
     return row
 
 
