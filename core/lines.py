@@ -192,8 +192,8 @@ class Tally:
     each, with lists where the sum has numbers: all products of one fixture of the half, of two, and so on. A line is
     one product of the left half times one of the right, so ten thousands of lines come from two lists of hundreds.
 
-    To start one writes out both halves at once, at 20 legs some hundreds of products; in none more than lines survive.
-    It lives in memory only and cannot be stored; a restart begins it anew.
+    To start one writes out both halves at once, at 20 legs some hundreds of products. It lives in memory only and
+    cannot be stored; a restart begins it anew.
     """
 
     __slots__ = ("_payouts", "lines_left", "paid_m")

@@ -258,7 +258,7 @@ def test_a_lost_banker_loses_everything_at_once() -> None:
         pytest.param(2, "a" * 14 + "A" * 3 + "a" * 14 + "A" * 3, 0, comb(28, 2), id="bankers at the end"),
     ],
 )
-def test_a_tally_starts_with_no_more_products_than_lines(folds: int, legs: str, lost: int, lines: int) -> None:
+def test_a_tally_starts_with_no_more_than_its_lines_need(folds: int, legs: str, lost: int, lines: int) -> None:
     """Each case would hold a megabyte to some tens of them, were the halves written out without regard to the folds."""
     shape = Shape((folds,), tuple(range(len(legs))), tuple(leg.isupper() for leg in legs))
     multipliers = [(0, 1)] * lost + [(2, 1)] * (len(legs) - lost)
