@@ -4,16 +4,27 @@ Reading order; a file imports only files above it:
 
     units          prices and money as integers
     messages/      what goes in and out: rejections, results, commands, queries, feed, events, answers
-    grading/       from a score to results
+    grading/       from a score to results (its scores are part of the messages)
+    lines          the lines of a bet: how many, what they are worth, what they pay
+    grid           what the house loses at each final score
     limits         every bound of the engine
     refusals       a "no" on its way to the answer
     book           all state
     ledger         which event moves which money
     liability      what the house can lose
+    limiting       the limits tree, customers' factors, how fast one may bet
+    protection     customers' own limits and exclusions
+    bonuses        free bets and deposit matches
+    rates          what other currencies are worth
     accounts       verbs: customers, payments
     markets        verbs: fixtures, markets, the desk's status and prices
+    staking        the stake of a bet against the limits
     placing        verb: a bet is placed
+    pending        verbs: bets that wait, for the clock, a trader or the customer
     settling       verbs: results, cancels, rollbacks, voids, forgetting
+    runners        verbs: withdrawals with Rule 4, starting prices
+    scoring        verb: settling by score
+    cashing        verb: cash-out
     feeding        what the feeds say
     queries        questions
     engine         execute, tick, apply

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
-from core import ledger
+from core import ledger, protection, rates
 from core.book import Book, Customer, Reserve
 from core.limits import Limits
 from core.messages import commands as co
@@ -17,11 +17,11 @@ _ENDED_HOLDS_MAX = 1_000
 
 
 def decide_open(book: Book, limits: Limits, command: co.OpenCustomer, digest: int, now_ms: int) -> ev.Event | Refusal:
-    """Open an account in the engine's currency."""
+    """Open an account in the book's currency, or in any that has a rate."""
     if command.customer in book.customers:
         return Refusal(Rejection.CUSTOMER_EXISTS)
-    if command.currency != limits.currency:
-        return Refusal(Rejection.CURRENCY_MISMATCH, detail=limits.currency)
+    if rates.rate_of(book, limits, command.currency) is None:
+        return Refusal(Rejection.CURRENCY_UNKNOWN, detail=command.currency)
     if len(book.customers) >= limits.customers_max:
         return Refusal(Rejection.TOO_MANY, limit=limits.customers_max, detail="customers")
     return ev.CustomerOpened(now_ms, command.id, digest, command.customer, command.currency)
@@ -33,8 +33,11 @@ def apply_opened(book: Book, event: ev.CustomerOpened) -> None:
 
 
 def decide_deposit(book: Book, _: Limits, command: co.Deposit, digest: int, now_ms: int) -> ev.Event | Refusal:
-    """Money has come in."""
+    """Money has come in, unless the customer has excluded himself or a limit of his own stands against it."""
     customer = book.customers[command.customer]
+    refusal = protection.deposit_refusal(customer, command.amount_m, now_ms)
+    if refusal is not None:
+        return refusal
     return ev.Deposited(now_ms, command.id, digest, customer.id, customer.currency, command.amount_m, command.provider)
 
 
@@ -130,8 +133,11 @@ def apply_reserve_ended(book: Book, event: ev.ReservePosted | ev.ReserveVoided) 
 
 
 def apply_payment(book: Book, event: ev.Deposited | ev.Withdrawn) -> None:
-    """Only money moves."""
-    ledger.post(book, book.customers[event.customer], event)
+    """Money moves, and a deposit counts against the customer's own limits."""
+    customer = book.customers[event.customer]
+    ledger.post(book, customer, event)
+    if customer.protection is not None and type(event) is ev.Deposited:
+        protection.deposited(customer, event)
 
 
 def decide_status(book: Book, _: Limits, command: co.SetCustomerStatus, digest: int, now_ms: int) -> ev.Event | Refusal:

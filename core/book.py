@@ -13,17 +13,84 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from heapq import nlargest
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
+from core.grading.scores import Score
+from core.grid import Grid, Patterns
+from core.lines import Shape, Tally
 from core.messages.answers import Answer
-from core.messages.commands import NamedSelection
-from core.messages.events import BetStatus
+from core.messages.commands import NamedSelection, PlaceBet, Ramp
+from core.messages.events import BetOffered, BetStatus, ReferralAnswered
 from core.messages.feed import FeedStatus
-from core.messages.results import Result
+from core.messages.results import EachWay, Result
+from core.units import RATE_ONE
 
+UNLIMITED = 2**62
+"""A limit that no sum reaches."""
+PLACES_USUAL_MAX = 4
+"""The most places that the usual each-way terms pay (RULEBOOK 5)."""
 DESK = "desk"
 """The source of markets that are priced by hand."""
+
+
+class OwnLimit(Struct, array_like=True, gc=False, eq=False):
+    """A limit that a customer has set himself; core/protection.py."""
+
+    kind: str
+    period: str
+    limit_m: int
+    next_m: int = 0
+    """What he wants it raised to; 0: taken away, where something waits."""
+    confirm_from_ms: int = 0
+    """From when `next_m` can be confirmed; 0: nothing waits."""
+
+
+class Hour(Struct, array_like=True, gc=False, eq=False):
+    """What a customer with limits of his own has done within one hour."""
+
+    hour: int
+    """Since 1970."""
+    deposited_m: int = 0
+    staked_m: int = 0
+    """On bets taken then, those that are void not counted."""
+    returned_m: int = 0
+    """What settled bets and sold ones have paid him; below 0 where a correction took it back."""
+
+
+class Protection(Struct, gc=False, eq=False):
+    """A customer's own limits, and what counts against them since he set the first one."""
+
+    since_ms: int
+    limits: dict[tuple[str, str], OwnLimit] = field(default_factory=dict)
+    """(kind, period) -> limit."""
+    hours: deque[Hour] = field(default_factory=deque)
+    """In order of time, as many as the longest period has; hours in which nothing happened are not there."""
+
+
+class FreeBet(Struct, array_like=True, gc=False, eq=False):
+    """A token; core/bonuses.py."""
+
+    token: str
+    stake_m: int
+    ends_ms: int
+    price_min: int
+    bet: str = ""
+    """The bet that it stakes; empty: none."""
+
+
+class Bonus(Struct, array_like=True, gc=False, eq=False):
+    """A deposit match under way; core/bonuses.py."""
+
+    bonus: str
+    amount_m: int
+    required_m: int
+    ends_ms: int
+    price_min: int
+    granted_ms: int
+    """Bets taken after that count."""
+    staked_m: int = 0
 
 
 class Customer(Struct, gc=False, eq=False):
@@ -35,8 +102,63 @@ class Customer(Struct, gc=False, eq=False):
     cash_m: int = 0
     open_stakes_m: int = 0
     reserved_m: int = 0
+    bonus_m: int = 0
     liability_m: int = 0
-    """What his open bets win beyond their stakes if all of them win."""
+    """What his open bets win beyond their stakes if all of them win, in the book's currency, as all liability is."""
+    verified: bool = False
+    timed_out_until_ms: int = 0
+    excluded_until_ms: int = 0
+    factors: dict[tuple[str, bool], int] | None = None
+    """(sport or "", in play) -> x 10 000."""
+    protection: Protection | None = None
+    free_bets: dict[str, FreeBet] | None = None
+    bonuses: dict[str, Bonus] | None = None
+    pending: int = 0
+    """How many of his bets wait."""
+    # Live.
+    pace_ms: int = 0
+    """Until when his bets so far have used up his pace (core/limiting.py, velocity)."""
+
+
+class Setting(Struct, frozen=True, gc=False):
+    """What the desk has set at a node of the limits tree; 0: not set there."""
+
+    stake_max_m: int
+    payout_max_m: int
+    liability_max_m: int
+    ramp: tuple[Ramp, ...]
+
+
+class Caps(NamedTuple):
+    """The limits of bets on a market, as the tree has them; liabilities of levels that have none are UNLIMITED.
+
+    A selection's own setting, the ramp and the customer's factor are not counted in yet (core/limiting.py).
+    """
+
+    stake_max_m: int
+    payout_max_m: int
+    selection_m: int
+    market_m: int
+    type_m: int
+    fixture_m: int
+    competition_m: int
+    sport_m: int
+    levels: bool
+    """Whether any of the three above has one."""
+    customer_m: int
+    book_m: int
+    ramp: tuple[Ramp, ...]
+
+
+class Level(Struct, gc=False, eq=False):
+    """A node of the limits tree that is no fixture and no market: a sport, a competition, a market type of a sport."""
+
+    key: tuple[str, ...]
+    """("sport", s), ("competition", s, c), ("market_type", s, t)."""
+    setting: Setting | None = None
+    liability_m: int = 0
+    members: int = 0
+    """Fixtures or markets within; with the last one, and without a setting, it is forgotten."""
 
 
 class Reserve(Struct, gc=False, eq=False):
@@ -58,8 +180,19 @@ class Selection(Struct, gc=False, eq=False):
     result: Result | None = None
     override: int = 0
     """The desk's price; 0: the feed's holds."""
+    withdrawn_ms: int = 0
+    """When it was withdrawn; 0: it was not. Its bets are void."""
+    deduction_pc: int = 0
+    """What bets on the others taken before that lose of their winnings (Rule 4), per cent."""
+    starting_price: int = 0
+    """0: not known."""
+    setting: Setting | None = None
     payout_m: int = 0
     """What the open bets on it are paid if it wins (running payouts of multiples; core/liability.py)."""
+    stakes_m: int = 0
+    """Running stakes of the open bets on it, win parts only."""
+    place_payout_m: int = 0
+    """The same of place parts, if it is placed."""
     # Live.
     feed_price: int = 0
     price: int = 0
@@ -77,6 +210,14 @@ class Market(Struct, gc=False, eq=False):
     group: str
     winners: int
     cut_off_ms: int
+    specifiers: dict[str, str] = field(default_factory=dict)
+    each_way: EachWay | None = None
+    delay_ms: int = 0
+    parts: tuple[Selection, ...] = ()
+    """Of a bet builder: what must win for its one selection to win."""
+    combinations: list[Market] = field(default_factory=list)
+    """The bet builders of which one of its selections is a part."""
+    setting: Setting | None = None
     selections: dict[str, Selection] = field(default_factory=dict)
     desk_suspended: bool = False
     settled: bool = False
@@ -91,9 +232,21 @@ class Market(Struct, gc=False, eq=False):
     """Bets still to be looked at after results, a cancel or a rollback: the latest first, so that slices pop()."""
     stakes_m: int = 0
     """Running stakes of the open bets on it."""
+    place_stakes_m: int = 0
+    """Those of their place parts."""
+    deductions: tuple[tuple[int, int], ...] = ()
+    """(at_ms, per cent) of its withdrawn selections, by Rule 4."""
     liability_m: int = 0
     """The house's worst case, at least 0."""
+    type_level: Level | None = None
+    patterns: Patterns | None = None
+    """How it ends at each final score of its fixture, if it hangs on that alone (core/grid.py)."""
+    gridded: bool = False
+    """It stands in its fixture's grid."""
     # Live.
+    caps: Caps | None = None
+    """As of `caps_version`; core/limiting.py."""
+    caps_version: int = -1
     status: FeedStatus = FeedStatus.SUSPENDED
     in_play: bool = False
     version: int = 0
@@ -105,19 +258,35 @@ class Market(Struct, gc=False, eq=False):
     """The recovery of its producer in which it was last heard of."""
     producer: Producer | None = None
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether the desk prices it, not a feed."""
+        return self.source == DESK
+
     def cancels_at(self, placed_ms: int) -> bool:
         """Whether a bet placed at that time is void on this market."""
         return any(start <= placed_ms and (not end or placed_ms < end) for start, end in self.cancels)
 
-    def top_payout(self) -> int:
-        """The most that is paid out: the greatest payouts of as many selections as win."""
+    def worst_case(self) -> int:
+        """What it loses at the worst, at least 0: the greatest payouts, of as many as win, less the stakes."""
         payouts = [selection.payout_m for selection in self.selections.values()]
-        return max(payouts) if self.winners == 1 else sum(nlargest(self.winners, payouts))
+        top_m = max(payouts) if self.winners == 1 else sum(nlargest(self.winners, payouts))
+        worst_m = max(0, top_m - self.stakes_m)
+        if not self.place_stakes_m:
+            return worst_m
+        places = max(PLACES_USUAL_MAX, self.each_way.places if self.each_way else 0)
+        top_m = sum(nlargest(places, [selection.place_payout_m for selection in self.selections.values()]))
+        return worst_m + max(0, top_m - self.place_stakes_m)
 
     def definition(self) -> tuple[str, str, str, int, int, tuple[NamedSelection, ...]]:
         """What a MarketDefined event can change."""
         named = tuple(NamedSelection(selection.id, selection.name) for selection in self.selections.values())
         return self.market_type, self.name, self.group, self.winners, self.cut_off_ms, named
+
+    def terms(self) -> tuple[dict[str, str], EachWay | None, int, tuple[tuple[str, str], ...]]:
+        """The rest of it: specifiers, each-way terms, delay and parts."""
+        parts = tuple((part.market.id, part.id) for part in self.parts)
+        return self.specifiers, self.each_way, self.delay_ms, parts
 
 
 class Fixture(Struct, gc=False, eq=False):
@@ -129,15 +298,30 @@ class Fixture(Struct, gc=False, eq=False):
     sport: str
     competition: str
     start_ms: int
+    outright_of: str = ""
+    """The competition whose winner this is."""
+    setting: Setting | None = None
     markets: dict[str, Market] = field(default_factory=dict)
+    score: Score | None = None
+    """The last one, by which its markets were settled or are being so."""
+    score_source: str = ""
+    score_author: str = ""
+    graded: int = 0
+    """How many of its markets, the first ones, were graded by it."""
+    plain_m: int = 0
+    """The sum of the worst cases of its markets that do not hang on its score."""
     liability_m: int = 0
-    """The sum of its markets' worst cases."""
+    """Not less than its worst case; equal to it unless it is in `Book.loose` (core/liability.py)."""
+    grid: Grid | None = None
+    """Of those of its markets that hang on its score and have bets; None: to be made anew."""
+    sport_level: Level | None = None
+    competition_level: Level | None = None
     # Live.
     provider_ts_ms: int = 0
 
-    def definition(self) -> tuple[str, str, str, int]:
+    def definition(self) -> tuple[str, str, str, int, str]:
         """What a FixtureDefined event can change."""
-        return self.name, self.sport, self.competition, self.start_ms
+        return self.name, self.sport, self.competition, self.start_ms, self.outright_of
 
 
 class BetLeg(Struct, gc=False, eq=False):
@@ -148,6 +332,24 @@ class BetLeg(Struct, gc=False, eq=False):
     requested: int
     running_m: int = 0
     """The stake that runs on it: the bet's times what its decided legs made of it; 0 once leg or bet is decided."""
+    place_running_m: int = 0
+    """The same of its place part."""
+    place: EachWay | None = None
+    """The terms of its place part."""
+    starting_price: bool = False
+    """Paid at the starting price; `price` was the live one."""
+    voided: bool = False
+    """Taken back by the operator, this leg alone."""
+
+
+class System(Struct, frozen=True, gc=False):
+    """The lines of a bet that is more than one line over all its legs."""
+
+    kind: str
+    shape: Shape
+    lines: int
+    """The place parts of an each-way bet counted too."""
+    each_way: bool
 
 
 class Bet(Struct, gc=False, eq=False):
@@ -163,6 +365,56 @@ class Bet(Struct, gc=False, eq=False):
     status: int = BetStatus.OPEN.value
     paid_m: int = 0
     voided: bool = False
+    system: System | None = None
+    """None: one line over all legs."""
+    free_bet: str = ""
+    rate: int = RATE_ONE
+    payout_max_m: int = 0
+    """The most it may win beyond its stake; 0: no maximum."""
+    cashed_out_stake_m: int = 0
+    """The part of the stake that was sold."""
+    cashed_out_m: int = 0
+    capped_m: int = 0
+
+    @property
+    def running_stake_m(self) -> int:
+        """The part of the stake that was not sold."""
+        return self.stake_m - self.cashed_out_stake_m
+
+    def markets(self) -> list[Market]:
+        """The markets of its legs, each once: ways of a system may share one."""
+        if self.system is None:
+            return [leg.selection.market for leg in self.legs]
+        return list({id(leg.selection.market): leg.selection.market for leg in self.legs}.values())
+
+
+class PendingBet(Struct, gc=False, eq=False):
+    """A bet that waits to be decided; core/pending.py."""
+
+    id: str
+    ts_ms: int
+    digest: int
+    customer: Customer
+    reserved_m: int
+    until_ms: int
+    stage: int
+    command: PlaceBet
+    offer: BetOffered | None = None
+    offered: Bet | None = None
+    """The bet that the offer would be, its liability counted; in no market and not among the bets."""
+    verdict: ReferralAnswered | None = None
+    """The trader's word, while what follows from it is still to come."""
+    taken: bool | None = None
+    """The customer's word on the offer, likewise."""
+
+
+class Quote(Struct, gc=False, eq=False):
+    """Live: what a customer was offered for his bet."""
+
+    share_bp: int
+    stake_m: int
+    offer_m: int
+    until_ms: int
 
 
 class Answered(Struct, gc=False, eq=False):
@@ -207,7 +459,23 @@ class Book:
         self.fixtures: dict[str, Fixture] = {}
         self.bets: dict[str, Bet] = {}
         self.open_bets = 0
+        self.pending: dict[str, PendingBet] = {}
+        self.deciding: list[tuple[int, str]] = []
+        """Heap of the pending bets' times; one that was decided before its time may stay in it until then."""
         self.liability_m = 0
+        """The sum of its fixtures'."""
+        self.levels: dict[tuple[str, ...], Level] = {}
+        self.setting: Setting | None = None
+        self.rates: dict[str, int] = {}
+        """Currency -> minor units of the book's currency for 1 000 000 of its own."""
+        self.endings: list[tuple[int, str, str]] = []
+        """Heap of (time, customer, bonus or token): when they run out; those that ended before may stay until then."""
+        self.granted = 0
+        """How many free bets and bonuses its customers have."""
+        self.earned: dict[tuple[str, str], Bonus] = {}
+        """(customer, bonus) -> bonuses that are staked in full, to be paid."""
+        self.scoring: dict[str, Fixture] = {}
+        """Fixtures whose markets are being graded."""
         self.answers: dict[str, Answered] = {}
         self.expiring: tuple[deque[str], deque[str]] = (deque(), deque())
         """Ids of `answers`, those of commands and those of payments, each in the order in which they are forgotten."""
@@ -221,6 +489,14 @@ class Book:
         self.producers: dict[tuple[str, str], Producer] = {}
         self.cut_offs: list[tuple[int, str, str]] = []
         """Heap of (time, fixture, market): when markets close by the clock alone; some hold no more."""
+        self.quotes: dict[str, Quote] = {}
+        """Bet -> its last cash-out quote."""
+        self.tally: tuple[tuple[Any, ...], list[Tally]] | None = None
+        """The lines of a large system that are being counted over several slices, and of what (core/settling.py)."""
+        self.loose: dict[str, Fixture] = {}
+        """Fixtures whose `liability_m` may be above their worst case."""
+        self.caps_version = 0
+        """Raised with every change of the limits tree: `Market.caps` made before are no more."""
         self.touched: dict[tuple[str, str], Market] = {}
         """Markets whose offer changed since the publisher last looked."""
 

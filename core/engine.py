@@ -13,8 +13,25 @@ from zlib import crc32
 
 import msgspec
 
-from core import accounts, feeding, markets, placing, queries, settling
-from core.book import Answered, Bet, Book, Market
+from core import (
+    accounts,
+    bonuses,
+    cashing,
+    feeding,
+    ledger,
+    liability,
+    limiting,
+    markets,
+    pending,
+    placing,
+    protection,
+    queries,
+    rates,
+    runners,
+    scoring,
+    settling,
+)
+from core.book import Answered, Bet, Book, Market, PendingBet
 from core.limits import Limits
 from core.messages import answers as an
 from core.messages import commands as co
@@ -30,6 +47,8 @@ _NOTHING: tuple[ev.Event, ...] = ()
 _encode = msgspec.msgpack.Encoder().encode
 _RECOVERY_PAUSE_MS = 5_000
 """A producer that does not recover is asked again after this: half the interval of its heartbeats."""
+_TIGHTENED_MAX = 20
+"""Fixtures whose liability is made exact in one tick: about 0.5 ms."""
 
 
 def digest(command: co.Command) -> int:
@@ -85,17 +104,24 @@ class Engine:
         if not (command.id.isascii() and command.id.isprintable()):
             return Refusal(Rejection.MALFORMED, detail="Expected printable ASCII - at `$.id`").answer(""), _NOTHING
         content = digest(command)
-        known: Bet | Answered | None = book.bets.get(command.id) or book.answers.get(command.id)
-        if known is not None and (type(known) is Bet or known.expires_ms > now_ms):  # type: ignore[union-attr]
+        known: Bet | PendingBet | Answered | None = (
+            book.bets.get(command.id) or book.pending.get(command.id) or book.answers.get(command.id)
+        )
+        if known is not None and (type(known) is not Answered or known.expires_ms > now_ms):
             if known.digest != content:
                 return self._refuse(command, content, Refusal(Rejection.DUPLICATE_ID), now_ms)
-            return (placing.accepted_answer(known) if type(known) is Bet else known.answer), _NOTHING  # type: ignore[union-attr]
+            return _answer_again(known), _NOTHING
         if command.expires_ms < now_ms:
             return self._refuse(command, content, Refusal(Rejection.EXPIRED), now_ms)
         if command.expires_ms - now_ms > book.retention_ms:
             latest_ms = now_ms + book.retention_ms
             return self._refuse(command, content, Refusal(Rejection.DEADLINE_TOO_FAR, limit=latest_ms), now_ms)
-        if len(book.answers) >= self.limits.answers_max or len(book.bets) >= self.limits.bets_max:
+        limits = self.limits
+        if (
+            len(book.answers) >= limits.answers_max
+            or len(book.bets) >= limits.bets_max
+            or len(book.pending) >= limits.pending_max
+        ):
             full = self._full(command, now_ms)
             if full:
                 return full.answer(command.id), _NOTHING
@@ -108,17 +134,26 @@ class Engine:
         self.apply(event)
         if kind is ev.BetAccepted:
             return placing.accepted_answer(book.bets[event.id]), (event,)
+        if kind is ev.BetPending:
+            return placing.pending_answer(book.pending[event.id]), (event,)
+        answer = book.answers[event.id].answer
         if kind is ev.BetVoided:
-            return book.answers[event.id].answer, (event, *self._review(book.bets[event.bet], now_ms))
-        return book.answers[event.id].answer, (event,)
+            return answer, (event, *self._review(book.bets[event.bet], now_ms))
+        if kind is ev.ReferralAnswered or kind is ev.OfferAnswered:
+            follows = pending.decided(book, self.limits, book.pending[event.bet], now_ms)
+            return answer, (event, self.apply(follows))
+        return answer, (event,)
 
     def _full(self, command: Any, now_ms: int) -> Refusal | None:
         """Whether a bound of memory is reached; not where this command's answer takes the place of one that is past."""
         book, limits = self.book, self.limits
         if len(book.answers) >= limits.answers_max and not book.forgettable(now_ms):
             return Refusal(Rejection.BUSY, limit=limits.answers_max, detail="answers kept")
-        if len(book.bets) >= limits.bets_max and type(command) is co.PlaceBet:
-            return Refusal(Rejection.BUSY, limit=limits.bets_max, detail="bets held")
+        if type(command) is co.PlaceBet:
+            if len(book.bets) >= limits.bets_max:
+                return Refusal(Rejection.BUSY, limit=limits.bets_max, detail="bets held")
+            if len(book.pending) >= limits.pending_max:
+                return Refusal(Rejection.BUSY, limit=limits.pending_max, detail="bets that wait")
         return None
 
     def _customer_known(self, command: Any) -> bool:
@@ -131,7 +166,8 @@ class Engine:
             return answer, _NOTHING
         event: ev.Event
         if type(command) is co.PlaceBet:
-            event = placing.rejected(self.limits, command, content, now_ms, refusal)
+            customer = self.book.customers[command.customer]
+            event = placing.rejected(self.limits, command, content, now_ms, refusal, customer)
         else:
             event = ev.CommandRejected(
                 now_ms,
@@ -148,8 +184,12 @@ class Engine:
         return answer, (event,)
 
     def _review(self, bet: Bet, now_ms: int) -> list[ev.Event]:
-        settled = settling.review(bet, now_ms)
-        return [] if settled is None else [self.apply(settled)]
+        """A bet that was voided, whole or a leg of it, brought to agree with that."""
+        event = settling.review(bet, now_ms)
+        if event is None:
+            self.book.voided.pop(bet.id, None)
+            return []
+        return [self.apply(event)]
 
     def _feed(self, message: fe.FeedMessage, now_ms: int) -> Decided:
         """A feed message; the answer, for log and metrics, is the first thing in it that was passed over."""
@@ -179,12 +219,19 @@ class Engine:
         events: list[ev.Event] = []
         while len(events) < limits.slice_max and (run_out := accounts.run_out(book, now_ms)):
             events.append(self.apply(run_out))
+        events.extend(self.apply(event) for event in islice(pending.due(book, limits, now_ms), limits.slice_max))
+        while len(events) < limits.slice_max and (ended := bonuses.due(book, now_ms)):
+            events.append(self.apply(ended))
         for bet in list(islice(book.voided.values(), limits.slice_max)):
             events.extend(self._review(bet, now_ms))
+        if book.scoring:
+            events.extend(self.apply(event) for event in scoring.advance(book, now_ms))
         if book.settling:
-            events.extend(self.apply(event) for event in settling.advance(book, now_ms, limits.slice_max))
+            events.extend(self.apply(event) for event in settling.advance(book, limits, now_ms))
         elif book.closed and (archived := settling.archive(book, limits, now_ms)):
             events.append(self.apply(archived))
+        for fixture in list(islice(book.loose.values(), _TIGHTENED_MAX)):
+            liability.tighten(book, fixture)
         feeding.lose_silent(book, limits, now_ms)
         markets.cut_off(book, now_ms)
         return events
@@ -212,6 +259,15 @@ class Engine:
         return feeding.recoveries_due(self.book, now_ms, _RECOVERY_PAUSE_MS)
 
 
+def _answer_again(known: Bet | PendingBet | Answered) -> an.Answer:
+    if type(known) is Bet:
+        return placing.accepted_answer(known)
+    if type(known) is PendingBet:
+        return placing.pending_answer(known)
+    assert type(known) is Answered
+    return known.answer
+
+
 def _done(apply: Callable[[Book, Any], None], *, payment: bool = False) -> Callable[[Book, Any], None]:
     """An applier that also keeps the answer of the command behind the event."""
 
@@ -231,6 +287,9 @@ def _apply_rejected(book: Book, event: ev.BetRejected | ev.CommandRejected) -> N
     """Keep the refusal; a duplicate's, though, must not take the place of the first answer."""
     if event.reason == Rejection.DUPLICATE_ID:
         return
+    if type(event) is ev.BetRejected and event.id in book.pending:
+        ledger.post(book, book.customers[event.customer], event)
+        placing.forget_pending(book, event.id)
     reason = REASON_NAMES[event.reason]
     if type(event) is ev.BetRejected:
         answer = an.Rejected(
@@ -243,6 +302,9 @@ def _apply_rejected(book: Book, event: ev.BetRejected | ev.CommandRejected) -> N
 
 DECIDERS: dict[type, Callable[[Book, Limits, Any, int, int], ev.Event | Refusal]] = {
     co.PlaceBet: placing.decide,
+    co.TakeOffer: pending.decide_take,
+    co.DeclineOffer: pending.decide_decline,
+    co.CashOut: cashing.decide,
     co.CancelBet: settling.decide_cancel_bet,
     co.OpenCustomer: accounts.decide_open,
     co.Deposit: accounts.decide_deposit,
@@ -250,26 +312,41 @@ DECIDERS: dict[type, Callable[[Book, Limits, Any, int, int], ev.Event | Refusal]
     co.Reserve: accounts.decide_reserve,
     co.PostReserve: accounts.decide_post,
     co.VoidReserve: accounts.decide_void,
+    co.SetOwnLimit: protection.decide_limit,
+    co.ConfirmOwnLimit: protection.decide_confirm,
+    co.ExcludeCustomer: protection.decide_exclude,
     co.SetCustomerStatus: accounts.decide_status,
+    co.VerifyCustomer: protection.decide_verify,
+    co.SetCustomerFactor: limiting.decide_factor,
+    co.SetLimit: limiting.decide_limit,
+    co.SetRate: rates.decide,
+    co.GrantFreeBet: bonuses.decide_free_bet,
+    co.GrantBonus: bonuses.decide_bonus,
+    co.CancelBonus: bonuses.decide_cancel,
+    co.AnswerReferral: pending.decide_answer,
     co.DefineFixture: markets.decide_fixture,
     co.DefineMarket: markets.decide_market,
     co.OpenMarket: markets.decide_status,
     co.SuspendMarket: markets.decide_status,
     co.SetPrice: markets.decide_price,
     co.SettleMarket: settling.decide_settle,
+    co.SettleFixture: scoring.decide_settle,
+    co.WithdrawSelection: runners.decide_withdraw,
+    co.SetStartingPrices: runners.decide_starting_prices,
     co.CancelMarket: settling.decide_cancel,
     co.RollBackMarket: settling.decide_rollback,
     co.VoidBet: settling.decide_void,
 }
 _SEEDS = {kind: crc32(kind.__name__.encode()) for kind in DECIDERS}
-_OF_CUSTOMERS = (
-    frozenset(DECIDERS)
-    - {co.OpenCustomer}
-    - {kind for kind in DECIDERS if issubclass(kind, co.DeskCommand) and kind is not co.SetCustomerStatus}
-)
+_OF_CUSTOMERS = frozenset(kind for kind in DECIDERS if hasattr(kind, "customer")) - {co.OpenCustomer}
+"""The customer they name must be known."""
 
 QUERIES: dict[type, Callable[[Book, Limits, Any, int], an.Answer]] = {
     qu.GetBet: queries.get_bet,
+    qu.GetMaxStake: placing.max_stake,
+    qu.GetCashOut: cashing.quote,
+    qu.GetOwnLimits: protection.limits_of,
+    qu.GetBonuses: bonuses.bonuses_of,
     qu.GetAccount: queries.get_account,
     qu.GetOdds: queries.get_odds,
 }
@@ -297,6 +374,25 @@ APPLIERS: dict[type, Callable[[Book, Any], None]] = {
     ev.BetSettled: settling.apply_settled,
     ev.BetAdvanced: settling.apply_advanced,
     ev.BetVoided: _done(settling.apply_voided),
+    ev.BetPending: pending.apply_pending,
+    ev.ReferralAnswered: _done(pending.apply_answer),
+    ev.BetOffered: pending.apply_offered,
+    ev.OfferAnswered: _done(pending.apply_offer_answered),
+    ev.BetCashedOut: _done(cashing.apply),
+    ev.FixtureScored: _done(scoring.apply_scored),
+    ev.ScoringAdvanced: scoring.apply_advanced,
+    ev.SelectionWithdrawn: _done(runners.apply_withdrawn),
+    ev.StartingPricesSet: _done(runners.apply_starting_prices),
+    ev.LimitSet: _done(limiting.apply_limit),
+    ev.CustomerFactorSet: _done(limiting.apply_factor),
+    ev.RateSet: _done(rates.apply),
+    ev.CustomerVerified: _done(protection.apply_verified),
+    ev.OwnLimitSet: _done(protection.apply_limit),
+    ev.OwnLimitConfirmed: _done(protection.apply_confirmed),
+    ev.CustomerExcluded: _done(protection.apply_excluded),
+    ev.FreeBetGranted: _done(bonuses.apply_free_bet),
+    ev.BonusGranted: _done(bonuses.apply_bonus),
+    ev.BonusEnded: _done(bonuses.apply_ended),
     ev.CommandRejected: _apply_rejected,
 }
 assert set(APPLIERS) == set(ev.Event.__args__), "an event that nothing applies"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from core import markets, settling
+from core import markets, runners, scoring, settling
 from core.book import Book, Market, Producer
 from core.limits import Limits
 from core.messages import events as ev
@@ -89,7 +89,7 @@ def fixture(book: Book, limits: Limits, producer: Producer, message: fe.FixtureC
         yield full
         return
     known = book.fixtures.get(message.fixture)
-    definition = message.name, message.sport, message.competition, message.start_ms
+    definition = message.name, message.sport, message.competition, message.start_ms, message.outright_of
     if known is None or (
         known.source == producer.source and message.ts_ms >= known.provider_ts_ms and known.definition() != definition
     ):
@@ -120,13 +120,17 @@ def image(book: Book, limits: Limits, producer: Producer, message: fe.MarketImag
         yield Refusal(Rejection.MALFORMED, detail="selections: one is named twice")
         return
     head = message.market_type, message.name, message.group, message.winners, message.cut_off_ms
-    if isinstance(market, Refusal) or _differs(market, head, named):
+    terms = message.specifiers, message.each_way, message.delay_ms, message.parts
+    if isinstance(market, Refusal) or market.terms() != terms or _differs(market, head, named):
         known_fixture = book.fixtures[message.fixture]
-        full = markets.market_bound(known_fixture, limits, message.market, {selection.id for selection in named})
-        if full:
-            yield full
+        amiss = markets.market_bound(
+            known_fixture, limits, message.market, {selection.id for selection in named}
+        ) or markets.wrong_parts(known_fixture, message.market, len(named), message.parts)
+        if amiss:
+            yield amiss
             return
-        yield ev.MarketDefined(now_ms, "", 0, producer.source, "", message.fixture, message.market, *head, named)
+        definition = message.fixture, message.market, *head, named, *terms
+        yield ev.MarketDefined(now_ms, "", 0, producer.source, "", *definition)
         market = known_fixture.markets[message.market]
     offers = tuple(fe.SelectionPrice(selection.id, selection.price) for selection in message.selections)
     change = fe.MarketPrices(message.market, message.status, offers, message.in_play)
@@ -196,14 +200,46 @@ def _origin(producer: Producer, message: fe.FeedMessage, now_ms: int) -> settlin
     return settling.Origin(now_ms, "", 0, producer.source, "", message.sequence)
 
 
-def settlement(book: Book, _: Limits, producer: Producer, message: fe.Settlement, now_ms: int) -> Taken:
-    """Results."""
+def settlement(book: Book, limits: Limits, producer: Producer, message: fe.Settlement, now_ms: int) -> Taken:
+    """Results; provisional ones settle only where the operator wants it, the confirmed ones follow (RULEBOOK 5)."""
+    if message.certainty < 2 and not limits.settle_provisional:
+        return
     for change in message.markets:
         market = _own(book, producer, message.fixture, change.market)
         if isinstance(market, Refusal):
             yield market
             continue
         yield settling.results_event(market, change.results, _origin(producer, message, now_ms), "")
+
+
+def score(book: Book, limits: Limits, producer: Producer, message: fe.FixtureScore, now_ms: int) -> Taken:
+    """A score, by which the producer's markets are settled."""
+    if message.certainty < 2 and not limits.settle_provisional:
+        return
+    fixture = book.fixtures.get(message.fixture)
+    if fixture is None:
+        yield Refusal(Rejection.FIXTURE_UNKNOWN)
+        return
+    yield scoring.event(fixture, message.score, _origin(producer, message, now_ms), "")
+
+
+def withdrawal(book: Book, _: Limits, producer: Producer, message: fe.Withdrawal, now_ms: int) -> Taken:
+    """A runner that does not start."""
+    market = _own(book, producer, message.fixture, message.market)
+    if isinstance(market, Refusal):
+        yield market
+        return
+    origin = _origin(producer, message, now_ms)
+    yield runners.withdrawal_event(market, message.selection, message.price, message.at_ms, origin)
+
+
+def starting_prices(book: Book, _: Limits, producer: Producer, message: fe.StartingPrices, now_ms: int) -> Taken:
+    """The prices at the off."""
+    market = _own(book, producer, message.fixture, message.market)
+    if isinstance(market, Refusal):
+        yield market
+        return
+    yield runners.starting_prices_event(market, message.prices, _origin(producer, message, now_ms))
 
 
 def cancel(book: Book, _: Limits, producer: Producer, message: fe.Cancel, now_ms: int) -> Taken:
@@ -234,6 +270,9 @@ TAKERS: dict[type, Callable[[Book, Limits, Producer, Any, int], Taken]] = {
     fe.OddsChange: odds,
     fe.Suspend: suspend,
     fe.Settlement: settlement,
+    fe.FixtureScore: score,
+    fe.Withdrawal: withdrawal,
+    fe.StartingPrices: starting_prices,
     fe.Cancel: cancel,
     fe.Rollback: rollback,
     fe.Heartbeat: heartbeat,

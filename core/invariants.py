@@ -6,7 +6,7 @@ A failure is a bug of ours, so it is an AssertionError (STYLE 15).
 from __future__ import annotations
 
 from core import ledger, liability
-from core.book import Book, Customer, Market
+from core.book import Bet, Book, Customer, Fixture, Market
 from core.messages.events import BetStatus
 from core.units import PRICE_ONE, payout_down
 
@@ -15,22 +15,55 @@ def check(book: Book) -> None:
     """Assert every invariant of the book. O(everything)."""
     _check_money(book)
     _check_customers(book)
+    offered = [pending.offered for pending in book.pending.values() if pending.offered is not None]
     for market in book.markets():
-        _check_market(market)
+        _check_market(market, offered)
     for fixture in book.fixtures.values():
-        assert fixture.liability_m == sum(market.liability_m for market in fixture.markets.values()), fixture.id
+        _check_fixture(book, fixture)
     assert book.liability_m == sum(fixture.liability_m for fixture in book.fixtures.values())
+    _check_levels(book)
     for key, market in book.settling.items():
         assert market.due, key
     assert len(book.answers) == sum(len(queue) for queue in book.expiring)
 
 
+def _check_fixture(book: Book, fixture: Fixture) -> None:
+    """Not above the sum of its markets, not below any of them, and exact where it is not loose."""
+    plain_m = sum(market.liability_m for market in fixture.markets.values() if market.patterns is None)
+    assert fixture.plain_m == plain_m, fixture.id
+    exact_m = plain_m + liability.score_worst(fixture)
+    if fixture.id in book.loose:
+        assert fixture.liability_m >= exact_m, fixture.id
+    else:
+        assert fixture.liability_m == exact_m, fixture.id
+
+
+def _check_levels(book: Book) -> None:
+    totals: dict[tuple[str, ...], list[int]] = {}
+    for fixture in book.fixtures.values():
+        _total(totals, ("sport", fixture.sport), fixture.liability_m)
+        _total(totals, ("competition", fixture.sport, fixture.competition), fixture.liability_m)
+        for market in fixture.markets.values():
+            _total(totals, ("market_type", fixture.sport, market.market_type), market.liability_m)
+    for key, level in book.levels.items():
+        assert [level.liability_m, level.members] == totals.pop(key, [0, 0]), key
+        assert level.members or level.setting is not None, key
+    assert not totals
+
+
+def _total(totals: dict[tuple[str, ...], list[int]], key: tuple[str, ...], liability_m: int) -> None:
+    total = totals.setdefault(key, [0, 0])
+    total[0] += liability_m
+    total[1] += 1
+
+
 def _check_money(book: Book) -> None:
     for currency, total_m in ledger.sums(book).items():
         assert total_m == 0, f"the accounts in {currency} sum to {total_m}"
-    stakes_m = sum(bet.stake_m for bet in book.bets.values() if bet.status == BetStatus.OPEN)
+    stakes_m = sum(bet.running_stake_m for bet in book.bets.values() if bet.status == BetStatus.OPEN)
     assert stakes_m == sum(customer.open_stakes_m for customer in book.customers.values())
     reserved_m = sum(reserve.amount_m for reserve in book.reserves.values())
+    reserved_m += sum(pending.reserved_m for pending in book.pending.values())
     assert reserved_m == sum(customer.reserved_m for customer in book.customers.values())
 
 
@@ -42,12 +75,17 @@ def _check_customers(book: Book) -> None:
         assert bet.status != BetStatus.OPEN or bet.paid_m == 0, bet.id
         # While a slice is under way a bet may lag behind its market's results.
         if not any(leg.selection.market.due for leg in bet.legs):
-            assert [leg.running_m for leg in bet.legs] == liability.running_stakes(bet), bet.id
+            running = [(leg.running_m, leg.place_running_m) for leg in bet.legs]
+            assert running == liability.running_stakes(bet), bet.id
         if bet.status == BetStatus.OPEN:
             count += 1
             owner = bet.customer.id
-            open_stakes[owner] = open_stakes.get(owner, 0) + bet.stake_m
-            winnings[owner] = winnings.get(owner, 0) + bet.payout_m - bet.stake_m
+            open_stakes[owner] = open_stakes.get(owner, 0) + bet.running_stake_m
+            winnings[owner] = winnings.get(owner, 0) + liability.winnings(bet)
+    for pending in book.pending.values():
+        if pending.offered is not None:
+            owner = pending.customer.id
+            winnings[owner] = winnings.get(owner, 0) + liability.winnings(pending.offered)
     assert count == book.open_bets
     for customer in book.customers.values():
         _check_customer(customer, open_stakes.get(customer.id, 0), winnings.get(customer.id, 0))
@@ -59,19 +97,22 @@ def _check_customer(customer: Customer, open_stakes_m: int, winnings_m: int) -> 
     assert customer.reserved_m >= 0, customer.id
 
 
-def _check_market(market: Market) -> None:
-    stakes_m = 0
-    payouts = dict.fromkeys(market.selections, 0)
-    open_bets = 0
-    for bet in market.bets.values():
-        open_bets += bet.status == BetStatus.OPEN
+def _check_market(market: Market, offered: list[Bet]) -> None:
+    stakes_m = place_stakes_m = 0
+    sums = {selection_id: [0, 0, 0] for selection_id in market.selections}
+    for bet in (*market.bets.values(), *offered):
         for leg in bet.legs:
             if leg.selection.market is market:
                 stakes_m += leg.running_m
-                payouts[leg.selection.id] += payout_down(leg.running_m, leg.price, PRICE_ONE)
+                place_stakes_m += leg.place_running_m
+                of_selection = sums[leg.selection.id]
+                of_selection[0] += payout_down(leg.running_m, leg.price, PRICE_ONE)
+                of_selection[1] += leg.running_m
+                of_selection[2] += liability.place_payout(leg) if leg.place_running_m else 0
     name = market.fixture.id, market.id
-    assert market.open_bets == open_bets, name
-    assert market.stakes_m == stakes_m, name
-    assert payouts == {selection.id: selection.payout_m for selection in market.selections.values()}, name
-    assert market.liability_m == max(0, market.top_payout() - stakes_m), name
+    assert market.open_bets == sum(bet.status == BetStatus.OPEN for bet in market.bets.values()), name
+    assert (market.stakes_m, market.place_stakes_m) == (stakes_m, place_stakes_m), name
+    kept = {each.id: [each.payout_m, each.stakes_m, each.place_payout_m] for each in market.selections.values()}
+    assert kept == sums, name
+    assert market.liability_m == market.worst_case(), name
     assert market.settled == any(selection.result is not None for selection in market.selections.values()), name

@@ -3,8 +3,9 @@
 `Book.apply` moves balances by it and the projector writes the ledger table from it, so the two cannot disagree. Every
 transfer takes from one account what it gives to another, so every currency sums to zero at any time.
 
-A customer has three accounts: cash, open_stakes (stakes of open bets) and reserved (payments under way). The house has
-house:betting (what bets have won and lost it) and one clearing:<provider> for each payment provider.
+A customer has four accounts: cash, open_stakes (stakes of open bets), reserved (payments under way, stakes of bets that
+wait) and bonus (deposit matches that are not paid yet). The house has house:betting (what bets have won and lost it),
+house:bonus (what free bets and bonuses cost it) and one clearing:<provider> for each payment provider.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from core.messages import events as ev
 CASH: Final = "cash"
 OPEN_STAKES: Final = "open_stakes"
 RESERVED: Final = "reserved"
+BONUS: Final = "bonus"
 HOUSE_BETTING: Final = "house:betting"
-CUSTOMER_ACCOUNTS: Final = (CASH, OPEN_STAKES, RESERVED)
+HOUSE_BONUS: Final = "house:bonus"
+CUSTOMER_ACCOUNTS: Final = (CASH, OPEN_STAKES, RESERVED, BONUS)
 
 Transfer = tuple[str, str, int]
 """(source, target, amount_m): `amount_m` (> 0, minor units) goes from account `source` to account `target`."""
@@ -30,23 +33,54 @@ def clearing(provider: str) -> str:
     return f"clearing:{provider}"
 
 
+def _accepted(event: ev.BetAccepted) -> list[Transfer]:
+    """The stake, from cash, from what it had reserved while it was pending, or from the house for a free bet."""
+    if event.free_bet:
+        return [(HOUSE_BONUS, OPEN_STAKES, event.stake_m)]
+    if not event.reserved_m:
+        return [(CASH, OPEN_STAKES, event.stake_m)]
+    moves = [(RESERVED, OPEN_STAKES, event.stake_m)]
+    if event.reserved_m > event.stake_m:
+        moves.append((RESERVED, CASH, event.reserved_m - event.stake_m))
+    return moves
+
+
+def _stake_lies(event: ev.BetSettled, status: int) -> str:
+    """Where a bet's stake is in a status; a void one's comes back as what is paid, but for a free bet."""
+    if status == ev.BetStatus.OPEN:
+        return OPEN_STAKES
+    return HOUSE_BONUS if event.free_bet and status == ev.BetStatus.VOID else HOUSE_BETTING
+
+
 def _settled(event: ev.BetSettled) -> list[Transfer]:
     """A bet's way from one status to another, as the difference between the two.
 
     An open bet's stake is the house's once it is settled, and what is paid, stake included, comes from the house; a
     correction pays the difference, in either direction; a rollback takes all of it back.
     """
-    stake, delta = event.stake_m, event.paid_m - event.was_paid_m
+    delta = event.paid_m - event.was_paid_m
+    source, target = _stake_lies(event, event.was), _stake_lies(event, event.status)
     moves: list[Transfer] = []
-    if event.was == ev.BetStatus.OPEN != event.status:
-        moves.append((OPEN_STAKES, HOUSE_BETTING, stake))
-    elif event.status == ev.BetStatus.OPEN != event.was:
-        moves.append((HOUSE_BETTING, OPEN_STAKES, stake))
+    if source != target:
+        moves.append((source, target, event.stake_m))
     if delta > 0:
         moves.append((HOUSE_BETTING, CASH, delta))
     elif delta < 0:
         moves.append((CASH, HOUSE_BETTING, -delta))
     return moves
+
+
+def _cashed_out(event: ev.BetCashedOut) -> list[Transfer]:
+    return [(OPEN_STAKES, HOUSE_BETTING, event.stake_m), (HOUSE_BETTING, CASH, event.paid_m)]
+
+
+def _bonus_ended(event: ev.BonusEnded) -> list[Transfer]:
+    return _some(BONUS, CASH if event.how == "paid" else HOUSE_BONUS, event.amount_m)
+
+
+def _some(source: str, target: str, amount_m: int) -> list[Transfer]:
+    """A transfer, or none of nothing."""
+    return [(source, target, amount_m)] if amount_m else []
 
 
 def _reserve_posted(event: ev.ReservePosted) -> list[Transfer]:
@@ -62,8 +96,14 @@ _RULES: Final[dict[type, Callable[[Any], list[Transfer]]]] = {
     ev.Reserved: lambda event: [(CASH, RESERVED, event.amount_m)],
     ev.ReservePosted: _reserve_posted,
     ev.ReserveVoided: lambda event: [(RESERVED, CASH, event.amount_m)],
-    ev.BetAccepted: lambda event: [(CASH, OPEN_STAKES, event.stake_m)],
+    ev.BetAccepted: _accepted,
+    ev.BetRejected: lambda event: _some(RESERVED, CASH, event.reserved_m),
+    ev.BetPending: lambda event: _some(CASH, RESERVED, event.reserved_m),
+    ev.BetOffered: lambda event: _some(RESERVED, CASH, event.returned_m),
+    ev.BetCashedOut: _cashed_out,
     ev.BetSettled: _settled,
+    ev.BonusGranted: lambda event: [(HOUSE_BONUS, BONUS, event.amount_m)],
+    ev.BonusEnded: _bonus_ended,
 }
 
 
@@ -87,6 +127,8 @@ def _add(book: Book, customer: Customer, account: str, amount_m: int) -> None:
         customer.open_stakes_m += amount_m
     elif account == RESERVED:
         customer.reserved_m += amount_m
+    elif account == BONUS:
+        customer.bonus_m += amount_m
     else:
         key = account, customer.currency
         book.house[key] = book.house.get(key, 0) + amount_m
@@ -98,6 +140,6 @@ def sums(book: Book) -> dict[str, int]:
     for (_, currency), balance_m in book.house.items():
         total[currency] = total.get(currency, 0) + balance_m
     for customer in book.customers.values():
-        balance_m = customer.cash_m + customer.open_stakes_m + customer.reserved_m
+        balance_m = customer.cash_m + customer.open_stakes_m + customer.reserved_m + customer.bonus_m
         total[customer.currency] = total.get(customer.currency, 0) + balance_m
     return total

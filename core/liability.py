@@ -1,87 +1,269 @@
 """What the house can lose: kept up to date with every bet, so that a limit is checked by looking at numbers.
 
-A market's liability is the most it pays out (as many of its selections as win, the dearest) less the stakes taken on
-it, at least 0 (RULEBOOK 4, market vector). A fixture's is the sum over its markets, the book's the sum over all: no
-less than the true worst case, since markets of one fixture are taken to go wrong together.
+All of it is in minor units of the book's currency. A market's liability is the most it pays out (as many of its
+selections as win, the dearest) less the stakes taken on it, at least 0 (RULEBOOK 4, market vector); its place parts are
+counted beside it. The markets of a fixture that hang on its final score are looked at together, over all scores
+(core/grid.py); its other markets, and the fixtures of the book, are taken to go wrong together: their sum.
 
-A multiple counts at each of its legs with the stake that runs on it: its own stake times what the decided legs have
-made of it; an undecided leg counts as 1, its expected value at the offered price. As legs win the running stake grows
-on the others; no bet is refused in retrospect.
+A fixture's `liability_m` is raised with each bet by the most that the bet can add, without a look at the scores: it is
+never too low. What may be too high stands in `Book.loose`, and `tighten` makes it exact: in the next tick, and before
+any bet is refused for it. So a refusal is always exact, and most bets cost a few additions.
+
+A bet counts at each of its legs with the stake that runs on it: of each line its stake times what the line's decided
+legs have made of it; an undecided leg counts as 1, its expected value at the offered price. As legs win the running
+stake grows on the others; no bet is refused in retrospect.
 """
 
 from __future__ import annotations
 
-from core.book import Bet, BetLeg, Book, Customer, Market
+from core import lines
+from core.book import Bet, BetLeg, Book, Customer, Fixture, Level, Market, Selection
+from core.grid import Grid
 from core.messages.events import BetStatus
 from core.messages.results import Result, multiplier
-from core.units import PRICE_ONE, payout_down
+from core.units import FACTOR_ONE, PRICE_ONE, base_up, payout_down
 
+Multiplier = tuple[int, int]
+"""(numerator, denominator)."""
 _VOID = Result("", 0, 10_000)
+_WON = Result("", 1)
+_LOST = Result("", 0)
+_PENCE = 100
+DEDUCTION_MAX_PC = 90
+"""Several withdrawals add up to at most this (RULEBOOK 5)."""
+_OPEN = BetStatus.OPEN.value
 
 
 def leg_result(bet: Bet, leg: BetLeg) -> Result | None:
     """What became of a bet's leg; None: nothing yet. A cancel goes before a result (RULEBOOK 5)."""
-    selection = leg.selection
+    return _VOID if leg.voided else _result(leg.selection, bet.ts_ms)
+
+
+def _result(selection: Selection, placed_ms: int) -> Result | None:
     market = selection.market
-    if market.cancels and market.cancels_at(bet.ts_ms):
+    if selection.withdrawn_ms or (market.cancels and market.cancels_at(placed_ms)):
         return _VOID
+    if selection.result is None and market.parts:
+        return _combined(market, placed_ms)
     return selection.result
 
 
+def _combined(market: Market, placed_ms: int) -> Result | None:
+    """A bet builder: lost with its first lost part, won with all; a part that is void, even half, makes it void."""
+    results = [_result(part, placed_ms) for part in market.parts]
+    if any(result is not None and not result.result and not result.void_factor for result in results):
+        return _LOST
+    if any(result is None for result in results):
+        return None
+    whole = all(not r.void_factor and r.dead_heat_places == r.dead_heat_sharing for r in results if r is not None)
+    return _WON if whole else _VOID
+
+
+def win_multiplier(bet: Bet, leg: BetLeg) -> Multiplier | None:
+    """What the leg makes of a stake; None: not known yet."""
+    result = leg_result(bet, leg)
+    return None if result is None else _paid(bet, leg, result, 1, 1)
+
+
+def place_multiplier(bet: Bet, leg: BetLeg) -> Multiplier | None:
+    """The same of its place part, at the terms of the bet."""
+    result = leg_result(bet, leg)
+    terms = leg.place
+    if result is None or terms is None:
+        return None
+    if result.void_factor != FACTOR_ONE:
+        result = _placed(leg.selection, result, terms.places)
+    return _paid(bet, leg, result, terms.numerator, terms.denominator)
+
+
+def _placed(selection: Selection, result: Result, places: int) -> Result:
+    """Won among the first `places`; who share the last of them are a dead heat (RULEBOOK 5)."""
+    first = result.position
+    if not first or first > places:
+        return _LOST
+    sharing = sum(
+        each.result is not None and each.result.position == first for each in selection.market.selections.values()
+    )
+    return Result("", 1, 0, min(sharing, places - first + 1), sharing)
+
+
+def _paid(bet: Bet, leg: BetLeg, result: Result, numerator: int, denominator: int) -> Multiplier | None:
+    """The multiplier at the leg's price, of whose winnings `numerator / denominator` is paid, less Rule 4.
+
+    A bet at the starting price waits for it, unless the price does not matter; Rule 4 is none of its business, since
+    the starting price knows who runs.
+    """
+    market = leg.selection.market
+    price = leg.price
+    deduction_pc = 0
+    if leg.starting_price:
+        price = leg.selection.starting_price
+        if not price:
+            return multiplier(result, PRICE_ONE) if not result.result or result.void_factor == FACTOR_ONE else None
+    elif market.deductions:
+        deduction_pc = sum(percent for at_ms, percent in market.deductions if bet.ts_ms < at_ms)
+        deduction_pc = min(deduction_pc, DEDUCTION_MAX_PC)
+    if numerator == denominator and not deduction_pc:
+        return multiplier(result, price)
+    scale = denominator * _PENCE
+    winnings = (price - PRICE_ONE) * numerator * (_PENCE - deduction_pc)
+    return multiplier(result, PRICE_ONE * scale + winnings, scale)
+
+
 def add(book: Book, leg: BetLeg, sign: int) -> None:
-    """Count a leg's running stake in (sign 1) or out (-1) of its market, fixture and the book."""
+    """Count what runs on a leg in (sign 1) or out (-1) of its market, fixture, levels and the book."""
     running_m = leg.running_m
-    if not running_m:
+    if not running_m and not leg.place_running_m:
         return
     selection = leg.selection
     market = selection.market
-    selection.payout_m += sign * payout_down(running_m, leg.price, PRICE_ONE)
+    payout_m = payout_down(running_m, leg.price, PRICE_ONE)
+    selection.payout_m += sign * payout_m
+    selection.stakes_m += sign * running_m
     market.stakes_m += sign * running_m
-    if sign > 0 and market.winners == 1:
+    if leg.place_running_m:
+        selection.place_payout_m += sign * place_payout(leg)
+        market.place_stakes_m += sign * leg.place_running_m
+    if sign > 0 and market.winners == 1 and not market.place_stakes_m:
         # The old worst case less the new stake, or the new one: no need to look at all selections.
-        liability_m = max(0, market.liability_m - running_m, selection.payout_m - market.stakes_m)
+        worst_m = max(0, market.liability_m - running_m, selection.payout_m - market.stakes_m)
     else:
-        liability_m = max(0, market.top_payout() - market.stakes_m)
-    _set(book, market, liability_m)
+        worst_m = market.worst_case()
+    most_m = payout_m - running_m if sign > 0 else running_m
+    _set(book, market, worst_m, most_m)
 
 
-def reassess(book: Book, market: Market) -> None:
-    """Look at the market's worst case afresh: its number of winners may be another."""
-    _set(book, market, max(0, market.top_payout() - market.stakes_m))
+def place_payout(leg: BetLeg) -> int:
+    """What the place part is paid if it is placed and all else of its lines wins; rounded down."""
+    terms = leg.place
+    assert terms is not None
+    winnings = (leg.price - PRICE_ONE) * terms.numerator
+    below = PRICE_ONE * terms.denominator
+    return payout_down(leg.place_running_m, below + winnings, below)
 
 
-def _set(book: Book, market: Market, liability_m: int) -> None:
-    change_m = liability_m - market.liability_m
+def _set(book: Book, market: Market, worst_m: int, most_m: int) -> None:
+    """The market's new worst case; `most_m`: by how much one that hangs on the score can raise its fixture's."""
+    change_m = worst_m - market.liability_m
+    market.liability_m = worst_m
+    if market.type_level is not None:
+        market.type_level.liability_m += change_m
+    fixture = market.fixture
+    if market.patterns is not None:
+        if not market.gridded:
+            fixture.grid = None
+        book.loose[fixture.id] = fixture
+        change_m = most_m
+    else:
+        fixture.plain_m += change_m
     if change_m:
-        market.liability_m = liability_m
-        market.fixture.liability_m += change_m
-        book.liability_m += change_m
+        _raise(book, fixture, change_m)
 
 
-def running_stakes(bet: Bet) -> list[int]:
-    """The stake that runs on each leg, in minor units, rounded down: 0 on decided legs and on those of a closed bet."""
-    if bet.status != BetStatus.OPEN:
-        return [0] * len(bet.legs)
-    numerator, denominator, undecided = 1, 1, []
-    for leg in bet.legs:
-        result = leg_result(bet, leg)
-        undecided.append(result is None)
-        if result is not None:
-            above, below = multiplier(result, leg.price)
-            numerator, denominator = numerator * above, denominator * below
-    running_m = payout_down(bet.stake_m, numerator, denominator)
-    return [running_m if runs else 0 for runs in undecided]
+def _raise(book: Book, fixture: Fixture, change_m: int) -> None:
+    fixture.liability_m += change_m
+    book.liability_m += change_m
+    if fixture.sport_level is not None:
+        fixture.sport_level.liability_m += change_m
+    if fixture.competition_level is not None:
+        fixture.competition_level.liability_m += change_m
+
+
+def tighten(book: Book, fixture: Fixture) -> None:
+    """Make a fixture's liability exact: the worst score for its markets that hang on it, and the sum of the others."""
+    book.loose.pop(fixture.id, None)
+    _raise(book, fixture, fixture.plain_m + score_worst(fixture) - fixture.liability_m)
+
+
+def score_worst(fixture: Fixture) -> int:
+    """What the worst final score costs over all markets that hang on it, at least 0."""
+    if fixture.grid is None:
+        for market in fixture.markets.values():
+            market.gridded = market.patterns is not None and market.stakes_m > 0
+        fixture.grid = Grid(
+            [market.patterns for market in fixture.markets.values() if market.gridded and market.patterns]
+        )
+    payouts_m, stakes_m = [], []
+    for market in fixture.markets.values():
+        if market.gridded:
+            for selection in market.selections.values():
+                payouts_m.append(selection.payout_m)
+                stakes_m.append(selection.stakes_m)
+    return fixture.grid.worst(payouts_m, stakes_m) if payouts_m else 0
+
+
+def refit(book: Book, fixture: Fixture) -> None:
+    """Look at a fixture afresh: a market of it was defined, defined anew or archived."""
+    fixture.grid = None
+    for market in fixture.markets.values():
+        worst_m = market.worst_case()
+        if market.type_level is not None:
+            market.type_level.liability_m += worst_m - market.liability_m
+        market.liability_m = worst_m
+    fixture.plain_m = sum(market.liability_m for market in fixture.markets.values() if market.patterns is None)
+    tighten(book, fixture)
+
+
+def moved(level: Level | None, liability_m: int, sign: int) -> None:
+    """A fixture or market has come to a level, or left it."""
+    if level is not None:
+        level.liability_m += sign * liability_m
+        level.members += sign
+
+
+def running_stakes(bet: Bet) -> list[tuple[int, int]]:
+    """What runs on each leg, (win part, place part), in minor units of the book's currency, rounded down.
+
+    0 on decided legs and on those of a closed bet.
+    """
+    if bet.status != _OPEN or bet.voided:
+        return [(0, 0)] * len(bet.legs)
+    stake_m = base_up(bet.running_stake_m, bet.rate)
+    system = bet.system
+    wins = [win_multiplier(bet, leg) for leg in bet.legs]
+    if system is None:
+        numerator, denominator = 1, 1
+        for decided in wins:
+            if decided is not None:
+                numerator, denominator = numerator * decided[0], denominator * decided[1]
+        running_m = payout_down(stake_m, numerator, denominator)
+        return [(running_m if decided is None else 0, 0) for decided in wins]
+    won = _spread(system.shape, stake_m, system.lines, wins)
+    if not system.each_way:
+        return [(running_m, 0) for running_m in won]
+    places = [place_multiplier(bet, leg) for leg in bet.legs]
+    return list(zip(won, _spread(system.shape, stake_m, system.lines, places), strict=True))
+
+
+def _spread(shape: lines.Shape, stake_m: int, count: int, decided: list[Multiplier | None]) -> list[int]:
+    """What runs on each leg of a system, of all lines that hold it."""
+    if all(each is None for each in decided):
+        return [payout_down(stake_m, held, count) for held in lines.holding(shape)]
+    others = lines.others(shape, [each or (1, 1) for each in decided])
+    return [
+        payout_down(stake_m, numerator, denominator * count) if each is None else 0
+        for each, (numerator, denominator) in zip(decided, others, strict=True)
+    ]
 
 
 def rerun(book: Book, bet: Bet) -> None:
     """Bring a bet's running stakes up to date with the results of its legs."""
-    for leg, running_m in zip(bet.legs, running_stakes(bet), strict=True):
-        if running_m != leg.running_m:
+    for leg, (running_m, place_running_m) in zip(bet.legs, running_stakes(bet), strict=True):
+        if running_m != leg.running_m or place_running_m != leg.place_running_m:
             add(book, leg, -1)
-            leg.running_m = running_m
+            leg.running_m, leg.place_running_m = running_m, place_running_m
             add(book, leg, 1)
+
+
+def winnings(bet: Bet) -> int:
+    """What an open bet can win beyond its stake; a free bet's payout is all winnings."""
+    stake_m = 0 if bet.free_bet else bet.stake_m
+    whole_m = base_up(bet.payout_m - stake_m, bet.rate)
+    if not bet.cashed_out_stake_m:
+        return whole_m
+    return -(-whole_m * bet.running_stake_m // bet.stake_m)
 
 
 def count(customer: Customer, bet: Bet, sign: int) -> None:
     """Count an open bet in (sign 1) or out (-1) of its customer's liability."""
-    customer.liability_m += sign * (bet.payout_m - bet.stake_m)
+    customer.liability_m += sign * winnings(bet)

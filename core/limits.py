@@ -23,7 +23,26 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     payout_max_m: _Sum = 50_000_000
     price_max: Annotated[int, Meta(ge=PRICE_MIN, le=PRICE_MAX)] = PRICE_MAX
     legs_max: _Number = 20
+    lines_max: _Number = 20_000
     cancel_window_ms: Annotated[int, Meta(ge=0, le=10**11)] = 0
+    verified_only: bool = False
+    settle_provisional: bool = False
+    # Pace.
+    velocity_bets_max: _Number = 100
+    velocity_window_ms: _Ms = 10_000
+    # Waiting.
+    referral_ms: _Ms = 60_000
+    offer_ms: _Ms = 30_000
+    offer_max_ms: _Ms = 600_000
+    pending_max: _Number = 100_000
+    pending_customer_max: _Number = 20
+    # Cash-out.
+    cash_out_quote_ms: _Ms = 5_000
+    cash_out_margin_bp: Annotated[int, Meta(ge=0, le=10_000)] = 300
+    # Customers' own limits.
+    own_limit_wait_ms: _Ms = 86_400_000
+    bonuses_max: _Number = 100
+    factors_max: _Number = 100
     # Liability: what the house loses in the worst case.
     liability_selection_max_m: _Sum = 50_000_000
     liability_market_max_m: _Sum = 100_000_000
@@ -41,6 +60,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     answers_max: _Number = 5_000_000
     customers_max: _Number = 5_000_000
     fixtures_max: _Number = 100_000
+    levels_max: _Number = 100_000
     markets_per_fixture_max: _Number = 2_000
     selections_per_market_max: _Number = 500
     bets_max: _Number = 10_000_000
@@ -48,8 +68,13 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     producers_max: _Number = 1_000
     # Work per turn.
     slice_max: _Number = 500
+    slice_lines_max: _Number = 2_000
 
     def __post_init__(self) -> None:
         """Raises ValueError where bounds contradict each other."""
         if self.archive_after_ms < self.retention_ms:
             raise ValueError("archive_after_ms is below retention_ms: the id of a bet could be taken twice")
+        if self.archive_after_ms < max(self.offer_max_ms, self.referral_ms):
+            raise ValueError(
+                "archive_after_ms is below referral_ms or offer_max_ms: a bet could wait for a market that is gone"
+            )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from core import liability
-from core.book import DESK, Book, Fixture, Market, Selection
+from core import grid, liability, limiting
+from core.book import DESK, Book, Fixture, Level, Market, Selection
 from core.limits import Limits
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.feed import FeedStatus
 from core.messages.rejections import Rejection
+from core.messages.results import EachWay
 from core.refusals import Refusal
 from core.units import PRICE_MIN
+
+_OF_PARTS = frozenset({Rejection.MARKET_CLOSED, Rejection.MARKET_SUSPENDED, Rejection.CUT_OFF_PASSED})
+"""What stops a bet builder with one of its parts; that it is priced well is its own producer's affair."""
 
 
 def obstacle(market: Market, limits: Limits, now_ms: int) -> Refusal | None:
@@ -28,6 +32,10 @@ def obstacle(market: Market, limits: Limits, now_ms: int) -> Refusal | None:
         or (market.cancels and market.cancels_at(now_ms))
     ):
         return Refusal(Rejection.MARKET_CLOSED)
+    for part in market.parts:
+        refusal = obstacle(part.market, limits, now_ms)
+        if refusal is not None and refusal.reason in _OF_PARTS:
+            return refusal
     by_hand = market.source == DESK
     if market.desk_suspended or (market.status is not FeedStatus.ACTIVE and not by_hand):
         return Refusal(Rejection.MARKET_SUSPENDED)
@@ -102,6 +110,7 @@ def decide_fixture(
         command.sport,
         command.competition,
         command.start_ms,
+        command.outright_of,
     )
 
 
@@ -109,12 +118,12 @@ def apply_fixture(book: Book, event: ev.FixtureDefined) -> None:
     """A new fixture, or a known one with other data."""
     fixture = book.fixtures.get(event.fixture)
     if fixture is None:
-        book.fixtures[event.fixture] = Fixture(
+        fixture = book.fixtures[event.fixture] = Fixture(
             event.fixture, event.source, event.name, event.sport, event.competition, event.start_ms
         )
-        return
     fixture.source, fixture.name, fixture.sport = event.source, event.name, event.sport
-    fixture.competition, fixture.start_ms = event.competition, event.start_ms
+    fixture.competition, fixture.start_ms, fixture.outright_of = event.competition, event.start_ms, event.outright_of
+    placed(book, fixture)
 
 
 def decide_market(book: Book, limits: Limits, command: co.DefineMarket, digest: int, now_ms: int) -> ev.Event | Refusal:
@@ -126,21 +135,47 @@ def decide_market(book: Book, limits: Limits, command: co.DefineMarket, digest: 
     if market is not None and market.source != DESK:
         return Refusal(Rejection.PRICE_NOT_OURS, detail=market.source)
     full = market_bound(fixture, limits, command.market, {selection.id for selection in command.selections})
-    return full or ev.MarketDefined(
-        now_ms,
-        command.id,
-        digest,
-        DESK,
-        command.author,
-        command.fixture,
-        command.market,
-        command.market_type,
-        command.name,
-        "",
-        command.winners,
-        command.cut_off_ms,
-        command.selections,
+    terms = command.specifiers, command.each_way, command.delay_ms, command.parts
+    return (
+        full
+        or wrong_parts(fixture, command.market, len(command.selections), command.parts)
+        or ev.MarketDefined(
+            now_ms,
+            command.id,
+            digest,
+            DESK,
+            command.author,
+            command.fixture,
+            command.market,
+            command.market_type,
+            command.name,
+            "",
+            command.winners,
+            command.cut_off_ms,
+            command.selections,
+            *terms,
+        )
     )
+
+
+def wrong_parts(
+    fixture: Fixture, market_id: str, selections: int, parts: tuple[tuple[str, str], ...]
+) -> Refusal | None:
+    """What is wrong with a bet builder: it has one selection, and as parts those of other markets."""
+    known = fixture.markets.get(market_id)
+    if known is not None and tuple((part.market.id, part.id) for part in known.parts) != parts:
+        return Refusal(Rejection.DEFINITION_NOT_VALID, detail="parts: they cannot be changed")
+    if not parts:
+        return None
+    if selections != 1 or len({part[0] for part in parts}) < len(parts) or len(parts) < 2:
+        return Refusal(
+            Rejection.DEFINITION_NOT_VALID, detail="parts: one selection of two or more parts of a market each"
+        )
+    for part_market, part_selection in parts:
+        market = fixture.markets.get(part_market)
+        if market is None or market.parts or part_selection not in market.selections:
+            return Refusal(Rejection.DEFINITION_NOT_VALID, detail=f"parts: {part_market} {part_selection}")
+    return None
 
 
 def apply_market(book: Book, event: ev.MarketDefined) -> None:
@@ -160,7 +195,11 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
             desk_suspended=event.source == DESK,
             version=book.term << 32,
         )
-    market.market_type, market.name, market.group = event.market_type, event.name, event.group
+        market.parts = tuple(fixture.markets[part].selections[selection] for part, selection in event.parts)
+        for part in market.parts:
+            part.market.combinations.append(market)
+    market.specifiers, market.each_way, market.delay_ms = event.specifiers, event.each_way, event.delay_ms
+    market.name, market.group = event.name, event.group
     market.winners, market.cut_off_ms = event.winners, event.cut_off_ms
     if event.cut_off_ms:
         heappush(book.cut_offs, (event.cut_off_ms, fixture.id, market.id))
@@ -170,8 +209,68 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
             market.selections[named.id] = Selection(named.id, named.name, market)
         else:
             selection.name = named.name
-    liability.reassess(book, market)
+    typed(book, market, event.market_type)
+    market.patterns = grid.patterns(market.market_type, market.specifiers, list(market.selections))
+    if market.stakes_m or market.place_stakes_m:
+        liability.refit(book, fixture)
     book.touch(market)
+
+
+def typed(book: Book, market: Market, market_type: str) -> None:
+    """A market is of this type from now on: its liability counts at another level."""
+    market.market_type = market_type
+    level = limiting.level(book, ("market_type", market.fixture.sport, market_type))
+    _move(book, market.type_level, level, market.liability_m)
+    market.type_level = level
+    market.caps_version = -1
+
+
+def placed(book: Book, fixture: Fixture) -> None:
+    """A fixture is of its sport and competition from now on; so are its markets' types."""
+    sport = limiting.level(book, ("sport", fixture.sport))
+    competition = limiting.level(book, ("competition", fixture.sport, fixture.competition))
+    _move(book, fixture.sport_level, sport, fixture.liability_m)
+    _move(book, fixture.competition_level, competition, fixture.liability_m)
+    fixture.sport_level, fixture.competition_level = sport, competition
+    for market in fixture.markets.values():
+        typed(book, market, market.market_type)
+
+
+def forgotten(book: Book, *levels: Level | None) -> None:
+    """A fixture or market without any liability has left these levels."""
+    for level in levels:
+        _move(book, level, None, 0)
+
+
+def _move(book: Book, source: Level | None, target: Level | None, liability_m: int) -> None:
+    if source is target:
+        return
+    if target is not None:
+        target.liability_m += liability_m
+        target.members += 1
+    if source is not None:
+        source.liability_m -= liability_m
+        source.members -= 1
+        limiting.release(book, source)
+
+
+def each_way_terms(market: Market) -> EachWay | None:
+    """The terms of a place part taken now, places by number; None: there is none.
+
+    The usual ones follow from the number of runners and the kind of race: 2 to 4 runners win only, 5 to 7 two places at
+    1/4, 8 and more three at 1/5; handicaps of 12 to 15 three at 1/4, of 16 and more four at 1/4 (RULEBOOK 5).
+    """
+    terms = market.each_way
+    if terms is None:
+        return None
+    if terms.places:
+        return terms
+    runners = sum(1 for each in market.selections.values() if each.price and not each.withdrawn_ms)
+    if runners < 5:
+        return None
+    if terms.handicap and runners >= 12:
+        return EachWay(4 if runners >= 16 else 3, 1, 4, handicap=True)
+    return EachWay(3, 1, 5, terms.handicap) if runners >= 8 else EachWay(2, 1, 4, terms.handicap)
 
 
 def cut_off(book: Book, now_ms: int) -> None:

@@ -1,53 +1,161 @@
-"""A bet is placed: the ladder of rejections, the event, and what it changes (RULEBOOK 3, DESIGN 3).
+"""A bet is placed: the ladder of rejections, the event, and what it changes (RULEBOOK 2 and 3, DESIGN 3).
 
-This is the hot path: every check is a look at a number that is kept up to date elsewhere.
+This is the hot path: every check is a look at a number that is kept up to date elsewhere. Whatever its kind, a bet is
+first made a Slip: which selections, at which prices and limits, and two linear functions of its stake, what it pays at
+the most and what runs on each leg. So a bet, a bet that has waited, a trader's offer and the question for the greatest
+stake all go the same way (core/staking.py checks the stake of a slip).
 """
 
 from __future__ import annotations
 
-from core import ledger, liability
-from core.book import Bet, BetLeg, Book, Customer, Market, Selection
+from core import bonuses, ledger, liability, limiting, lines, protection, staking
+from core.book import Bet, BetLeg, Book, Customer, PendingBet, Selection, System
 from core.limits import Limits
-from core.markets import obstacle
+from core.markets import each_way_terms, obstacle
 from core.messages import events as ev
-from core.messages.answers import Accepted, UsedLeg
+from core.messages.answers import Accepted, MaxStake, Pending, Rejected, UsedLeg
 from core.messages.commands import Leg, PlaceBet, PricePolicy
+from core.messages.queries import GetMaxStake
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
-from core.units import PRICE_ONE, payout_down, stake_down
+from core.staking import Slip
+from core.units import PRICE_ONE, RATE_ONE
+
+BetEvent = ev.BetAccepted | ev.BetRejected | ev.BetPending
+_ADJUSTABLE = range(Rejection.STAKE_TOO_LARGE, Rejection.FREE_BET_UNKNOWN)
+"""Refusals that a smaller stake can turn into a yes; but for the balance, a trader can too."""
 
 
-def decide(book: Book, limits: Limits, command: PlaceBet, digest: int, now_ms: int) -> ev.BetAccepted | ev.BetRejected:
-    """Accept or reject a bet of a known customer; the first check that fails is the answer."""
+def decide(
+    book: Book, limits: Limits, command: PlaceBet, digest: int, now_ms: int, waited: PendingBet | None = None
+) -> BetEvent:
+    """Accept a bet of a known customer, reject it, or let it wait; the first check that fails is the answer.
+
+    `waited`: it has waited and is decided for good, in full; a trader who accepted it has waived the stake's maximum.
+    """
     customer = book.customers[command.customer]
-    refusal = _structure(limits, command, customer)
-    if refusal:
-        return rejected(limits, command, digest, now_ms, refusal)
-    stake_m = command.stake_m
-    chosen = []
-    legs = []
-    numerator = denominator = 1
+    slip = protection.obstacle(customer, limits, now_ms) or read(book, limits, customer, command, now_ms)
+    if type(slip) is Refusal:
+        return rejected(limits, command, digest, now_ms, slip, customer, waited)
+    assert type(slip) is Slip
+    stake_m = command.stake_m * slip.system.lines if command.unit_stake and slip.system else command.stake_m
+    waived = waited is not None and waited.verdict is not None
+    refusal = _pace(limits, customer, slip, stake_m, now_ms, waited) or staking.refusal(
+        book, slip, stake_m, waived=waived
+    )
+    refusal = refusal or _cover(command, slip, stake_m, now_ms, waited)
+    if refusal is not None and refusal.reason in _ADJUSTABLE:
+        balance_m = _balance(customer, waited)
+        accepted_m = staking.acceptable(book, limits, slip, min(stake_m, balance_m), now_ms)
+        refusal = refusal._replace(stake_m=accepted_m)
+        if refusal.reason < Rejection.BALANCE_TOO_LOW and not command.free_bet:
+            if command.partial and accepted_m:
+                stake_m, refusal = accepted_m, None
+            elif command.refer and waited is None and stake_m <= balance_m:
+                until_ms = now_ms + limits.referral_ms
+                return _wait(limits, slip, command, digest, stake_m, now_ms, until_ms, ev.Stage.REFERRED, refusal)
+    if refusal is not None:
+        return rejected(limits, command, digest, now_ms, refusal, customer, waited)
+    if waited is None:
+        limiting.count(customer, limits, now_ms)
+        delay_ms = slip.delay_ms
+        if delay_ms:
+            return _wait(limits, slip, command, digest, stake_m, now_ms, now_ms + delay_ms, ev.Stage.DELAYED)
+    return accepted(slip, command, digest, stake_m, now_ms, waited.reserved_m if waited is not None else 0)
+
+
+def _pace(
+    limits: Limits, customer: Customer, slip: Slip, stake_m: int, now_ms: int, waited: PendingBet | None
+) -> Refusal | None:
+    """The least stake, the customer's own limits, and how fast he bets."""
+    least_m = staking.least(limits, slip)
+    if stake_m < least_m:
+        return Refusal(Rejection.STAKE_TOO_SMALL, limit=least_m)
+    if customer.protection is not None:
+        refusal = protection.refusal(customer, stake_m, now_ms)
+        if refusal:
+            return refusal
+    if waited is not None:
+        return None
+    return limiting.too_fast(customer, limits, now_ms)
+
+
+def _cover(command: PlaceBet, slip: Slip, stake_m: int, now_ms: int, waited: PendingBet | None) -> Refusal | None:
+    """Who pays the stake: the customer, from cash or from what is reserved for this bet, or a free bet."""
+    customer = slip.customer
+    if command.free_bet:
+        return bonuses.refusal(customer, command.free_bet, stake_m, slip, now_ms)
+    balance_m = _balance(customer, waited)
+    if stake_m > balance_m:
+        return Refusal(Rejection.BALANCE_TOO_LOW, limit=balance_m)
+    return None
+
+
+def _balance(customer: Customer, waited: PendingBet | None) -> int:
+    """What the customer has for this bet."""
+    return customer.cash_m + (waited.reserved_m if waited is not None else 0)
+
+
+def read(
+    book: Book,
+    limits: Limits,
+    customer: Customer,
+    command: PlaceBet | GetMaxStake,
+    now_ms: int,
+    prices: tuple[int, ...] = (),
+) -> Slip | Refusal:
+    """What a bet asks for, checked up to its prices: structure first, then each leg in turn.
+
+    `prices`: a trader's, one for each leg, which go before the live ones.
+    """
+    system = _structure(book, limits, command, customer)
+    if type(system) is Refusal:
+        return system
+    assert not isinstance(system, Refusal)
+    caps_version = book.caps_version
     fixtures = book.fixtures
+    chosen: list[Selection] = []
+    legs = []
+    caps = []
+    numerator = denominator = 1
+    delay_ms = 0
     for index, asked in enumerate(command.legs):
         fixture = fixtures.get(asked.fixture)
         if fixture is None:
-            return rejected(limits, command, digest, now_ms, Refusal(Rejection.FIXTURE_UNKNOWN, index))
+            return Refusal(Rejection.FIXTURE_UNKNOWN, index)
         market = fixture.markets.get(asked.market)
         if market is None:
-            return rejected(limits, command, digest, now_ms, Refusal(Rejection.MARKET_UNKNOWN, index))
+            return Refusal(Rejection.MARKET_UNKNOWN, index)
         selection = market.selections.get(asked.selection)
         if selection is None:
-            return rejected(limits, command, digest, now_ms, Refusal(Rejection.SELECTION_UNKNOWN, index))
+            return Refusal(Rejection.SELECTION_UNKNOWN, index)
         price = selection.price
         refusal = obstacle(market, limits, now_ms)
         if refusal:
-            return rejected(limits, command, digest, now_ms, refusal._replace(leg=index, price=price))
-        if not price:
-            return rejected(limits, command, digest, now_ms, Refusal(Rejection.SELECTION_UNPRICED, index))
-        if price != asked.price and not _takes(command, asked.price, price):
-            return rejected(limits, command, digest, now_ms, Refusal(Rejection.PRICE_CHANGED, index, price))
+            return refusal._replace(leg=index, price=price)
+        if not price or selection.withdrawn_ms:
+            return Refusal(Rejection.SELECTION_UNPRICED, index)
+        place = None
+        if command.each_way:
+            place = each_way_terms(market)
+            if place is None:
+                return Refusal(Rejection.EACH_WAY_NOT_OFFERED, index, price)
+        if prices:
+            price = prices[index]
+        elif price != asked.price and type(command) is PlaceBet and not _takes(command, asked, price):
+            return Refusal(Rejection.PRICE_CHANGED, index, price)
         numerator *= price
         denominator *= PRICE_ONE
+        if market.delay_ms > delay_ms and (market.in_play or market.by_hand):
+            delay_ms = market.delay_ms
+        bounds = market.caps
+        if bounds is None or market.caps_version != caps_version:
+            bounds = limiting.renew(book, limits, market)
+        if selection.setting is not None:
+            bounds = limiting.narrowed(bounds, selection.setting)
+        if bounds.ramp or customer.factors is not None:
+            bounds = limiting.scaled(bounds, customer, market, now_ms)
+        caps.append(bounds)
         chosen.append(selection)
         legs.append(
             ev.AcceptedLeg(
@@ -60,125 +168,192 @@ def decide(book: Book, limits: Limits, command: PlaceBet, digest: int, now_ms: i
                 market.source,
                 market.sequence,
                 market.in_play,
+                asked.banker,
+                asked.starting_price,
+                place,
             )
         )
-    payout_m = payout_down(stake_m, numerator, denominator)
-    refusal = _money(book, limits, customer, stake_m, payout_m, chosen)
-    if refusal:
-        stake_accepted_m = _stake_accepted(book, limits, customer, command, chosen, numerator, denominator)
-        return rejected(limits, command, digest, now_ms, refusal._replace(stake_m=stake_accepted_m))
-    return ev.BetAccepted(now_ms, command.id, digest, customer.id, customer.currency, stake_m, payout_m, tuple(legs))
+    rate = RATE_ONE if customer.currency == limits.currency else book.rates[customer.currency]
+    if system is not None:
+        numerator, denominator = staking.most(system, legs)
+    return Slip(customer, chosen, legs, caps, system, numerator, denominator, delay_ms, rate, limits)
 
 
-def _structure(limits: Limits, command: PlaceBet, customer: Customer) -> Refusal | None:
-    """The customer's status, and what can be seen from the bet alone."""
-    if customer.suspended:
-        return Refusal(Rejection.CUSTOMER_SUSPENDED)
+def _structure(
+    book: Book, limits: Limits, command: PlaceBet | GetMaxStake, customer: Customer
+) -> System | Refusal | None:
+    """What can be seen from the bet alone: counts, combinations, currency."""
     legs = command.legs
+    system = None
+    if len(legs) > limits.legs_max:
+        return Refusal(Rejection.TOO_MANY_LEGS, limit=limits.legs_max)
     if len(legs) > 1:
-        if len(legs) > limits.legs_max:
-            return Refusal(Rejection.TOO_MANY_LEGS, limit=limits.legs_max)
-        seen: set[str] = set()
-        for index, leg in enumerate(legs):
-            # RULEBOOK 2: not combinable are two selections of one market and two markets of one fixture.
-            if leg.fixture in seen:
+        refusal = _combinable(book, command)
+        if refusal:
+            return refusal
+    if command.kind or command.folds or command.each_way:
+        found = _system(limits, command)
+        if isinstance(found, Refusal):
+            return found
+        system = found
+    if type(command) is PlaceBet:
+        count = system.lines if system is not None else 1
+        if command.lines and command.lines != count:
+            return Refusal(Rejection.LINES_MISMATCH, limit=count)
+        if command.currency and command.currency != customer.currency:
+            return Refusal(Rejection.CURRENCY_MISMATCH, detail=customer.currency)
+    return system
+
+
+def _combinable(book: Book, command: PlaceBet | GetMaxStake) -> Refusal | None:
+    """RULEBOOK 2: two selections of a market, or two markets of a fixture, never stand in one line.
+
+    So they are "ways" in a system, and no bet at all otherwise; nor may bankers and others be ways of one fixture,
+    since a line would hold both. The outright of a competition does not go with its matches in any bet.
+    """
+    system = bool(command.kind or command.folds)
+    seen: dict[str, list[Leg]] = {}
+    for index, leg in enumerate(command.legs):
+        ways = seen.setdefault(leg.fixture, [])
+        if ways and not system:
+            return Refusal(Rejection.LEGS_NOT_COMBINABLE, index)
+        if any(way.banker != leg.banker or (way.market, way.selection) == (leg.market, leg.selection) for way in ways):
+            return Refusal(Rejection.LEGS_NOT_COMBINABLE, index)
+        ways.append(leg)
+    known = [(index, book.fixtures.get(leg.fixture)) for index, leg in enumerate(command.legs)]
+    outrights = [fixture for _, fixture in known if fixture is not None and fixture.outright_of]
+    for outright in outrights:
+        for index, fixture in known:
+            if fixture is not None and (fixture.sport, fixture.competition) == (outright.sport, outright.outright_of):
                 return Refusal(Rejection.LEGS_NOT_COMBINABLE, index)
-            seen.add(leg.fixture)
-    if command.currency and command.currency != customer.currency:
-        return Refusal(Rejection.CURRENCY_MISMATCH, detail=customer.currency)
     return None
 
 
-def _takes(command: PlaceBet, asked: int, price: int) -> bool:
-    """Whether the bet's price policy takes a live price that differs from the one asked for (RULEBOOK 3)."""
+def _system(limits: Limits, command: PlaceBet | GetMaxStake) -> System | Refusal:
+    """The lines of a system or an each-way bet, counted by formula before anything is enumerated."""
+    numbers: dict[str, int] = {}
+    groups = tuple(numbers.setdefault(leg.fixture, len(numbers)) for leg in command.legs)
+    bankers = tuple(leg.banker for leg in command.legs)
+    free = len({group for group, banker in zip(groups, bankers, strict=True) if not banker})
+    kind, folds = command.kind, tuple(sorted(command.folds))
+    if kind:
+        known = lines.KINDS.get(kind)
+        if known is None or folds or known[0] != free:
+            return Refusal(Rejection.KIND_UNKNOWN, detail=f"{kind} of {free} fixtures")
+        folds = known[1]
+    elif folds:
+        kind = "system"
+        if folds[-1] > free or len(set(folds)) < len(folds):
+            return Refusal(Rejection.KIND_UNKNOWN, detail=f"folds {list(folds)} of {free} fixtures")
+    else:
+        bankers = (False,) * len(groups)
+        folds = (len(numbers),)
+    shape = lines.Shape(folds, groups, bankers)
+    count = lines.count(shape) * (2 if command.each_way else 1)
+    if not count:
+        return Refusal(Rejection.KIND_UNKNOWN, detail="it has no lines")
+    if count > limits.lines_max:
+        return Refusal(Rejection.TOO_MANY_COMBINATIONS, limit=limits.lines_max)
+    return System(kind, shape, count, command.each_way)
+
+
+def _takes(command: PlaceBet, asked: Leg, price: int) -> bool:
+    """Whether the bet takes a live price that differs from the one asked for: its price policy (RULEBOOK 3)."""
     policy = command.policy
-    if policy is PricePolicy.ANY:
+    if policy is PricePolicy.ANY or asked.starting_price:
         return True
     if policy is PricePolicy.NONE:
         return False
-    if price > asked:
+    if price > asked.price:
         return True
-    return policy is PricePolicy.TOLERANCE and price * 10_000 >= asked * (10_000 - command.tolerance_bp)
+    return policy is PricePolicy.TOLERANCE and price * 10_000 >= asked.price * (10_000 - command.tolerance_bp)
 
 
-def _money(
-    book: Book, limits: Limits, customer: Customer, stake_m: int, payout_m: int, chosen: list[Selection]
-) -> Refusal | None:
-    """Stake, payout, liability from the selection up to the book, balance: the first that does not fit.
-
-    A bet that lowers a liability is never refused for it.
-    """
-    if stake_m < limits.stake_min_m:
-        return Refusal(Rejection.STAKE_TOO_SMALL, limit=limits.stake_min_m)
-    if stake_m > limits.stake_max_m:
-        return Refusal(Rejection.STAKE_TOO_LARGE, limit=limits.stake_max_m)
-    winnings_m = payout_m - stake_m
-    if winnings_m > limits.payout_max_m:
-        return Refusal(Rejection.PAYOUT_TOO_LARGE, limit=limits.payout_max_m)
-    book_change_m = 0
-    for index, selection in enumerate(chosen):
-        market = selection.market
-        selection_m, worst_m = _after(market, selection, stake_m)
-        if selection_m > limits.liability_selection_max_m:
-            return Refusal(Rejection.LIABILITY_SELECTION, index, selection.price, limits.liability_selection_max_m)
-        change_m = worst_m - market.liability_m
-        if change_m > 0:
-            if worst_m > limits.liability_market_max_m:
-                return Refusal(Rejection.LIABILITY_MARKET, index, selection.price, limits.liability_market_max_m)
-            if market.fixture.liability_m + change_m > limits.liability_fixture_max_m:
-                return Refusal(Rejection.LIABILITY_FIXTURE, index, selection.price, limits.liability_fixture_max_m)
-        book_change_m += change_m
-    if customer.liability_m + winnings_m > limits.liability_customer_max_m:
-        return Refusal(Rejection.LIABILITY_CUSTOMER, limit=limits.liability_customer_max_m)
-    if book_change_m > 0 and book.liability_m + book_change_m > limits.liability_book_max_m:
-        return Refusal(Rejection.LIABILITY_BOOK, limit=limits.liability_book_max_m)
-    if stake_m > customer.cash_m:
-        return Refusal(Rejection.BALANCE_TOO_LOW, limit=customer.cash_m)
-    return None
-
-
-def _after(market: Market, selection: Selection, stake_m: int) -> tuple[int, int]:
-    """What the house would lose with one more stake on a selection: if it wins, and in the market's worst case."""
-    stakes_m = market.stakes_m + stake_m
-    payout_m = selection.payout_m + payout_down(stake_m, selection.price, PRICE_ONE)
-    if market.winners == 1:
-        # The old worst case less the new stake, or the new one: no need to look at all selections.
-        return payout_m - stakes_m, max(market.liability_m - stake_m, payout_m - stakes_m, 0)
-    before_m, selection.payout_m = selection.payout_m, payout_m
-    worst_m = max(0, market.top_payout() - stakes_m)
-    selection.payout_m = before_m
-    return payout_m - stakes_m, worst_m
+def accepted(slip: Slip, command: PlaceBet, digest: int, stake_m: int, now_ms: int, reserved_m: int) -> ev.BetAccepted:
+    """The bet as an event."""
+    customer, system = slip.customer, slip.system
+    payout_m = slip.payout(stake_m)
+    if command.free_bet:
+        payout_m -= stake_m
+    if system is None:
+        return ev.BetAccepted(
+            now_ms,
+            command.id,
+            digest,
+            customer.id,
+            customer.currency,
+            stake_m,
+            payout_m,
+            tuple(slip.legs),
+            free_bet=command.free_bet,
+            rate=slip.rate,
+            payout_max_m=slip.payout_max(),
+            reserved_m=reserved_m,
+        )
+    return ev.BetAccepted(
+        now_ms,
+        command.id,
+        digest,
+        customer.id,
+        customer.currency,
+        stake_m,
+        payout_m,
+        tuple(slip.legs),
+        system.kind,
+        system.shape.folds,
+        system.lines,
+        system.each_way,
+        command.free_bet,
+        slip.rate,
+        slip.payout_max(),
+        reserved_m,
+    )
 
 
-def _stake_accepted(
-    book: Book,
+def _wait(
     limits: Limits,
-    customer: Customer,
+    slip: Slip,
     command: PlaceBet,
-    chosen: list[Selection],
-    numerator: int,
-    denominator: int,
-) -> int:
-    """The greatest stake up to the asked one that passes every check now; 0 if none does (RULEBOOK 3)."""
+    digest: int,
+    stake_m: int,
+    now_ms: int,
+    until_ms: int,
+    stage: ev.Stage,
+    refusal: Refusal | None = None,
+) -> BetEvent:
+    """The bet is to be decided later; its stake is reserved until then."""
+    customer = slip.customer
+    if customer.pending >= limits.pending_customer_max:
+        full = Refusal(Rejection.TOO_MANY_PENDING, limit=limits.pending_customer_max)
+        return rejected(limits, command, digest, now_ms, full, customer, None)
+    why = refusal or Refusal(Rejection.MALFORMED)
+    return ev.BetPending(
+        now_ms,
+        command.id,
+        digest,
+        customer.id,
+        customer.currency,
+        0 if command.free_bet else stake_m,
+        until_ms,
+        stage.value,
+        command,
+        why.reason.value if refusal else 0,
+        why.leg,
+        why.limit,
+        why.stake_m,
+        why.detail,
+    )
 
-    def fits(stake_m: int) -> bool:
-        payout_m = payout_down(stake_m, numerator, denominator)
-        return _money(book, limits, customer, stake_m, payout_m, chosen) is None
 
-    odds = payout_down(PRICE_ONE, numerator, denominator)
-    most = min(command.stake_m, limits.stake_max_m, customer.cash_m, stake_down(limits.payout_max_m, odds))
-    if most < limits.stake_min_m or not fits(limits.stake_min_m):
-        return 0
-    if fits(most):
-        return most
-    least = limits.stake_min_m
-    while most - least > 1:
-        middle = (least + most) // 2
-        least, most = (middle, most) if fits(middle) else (least, middle)
-    return least
-
-
-def rejected(limits: Limits, command: PlaceBet, digest: int, now_ms: int, refusal: Refusal) -> ev.BetRejected:
+def rejected(
+    limits: Limits,
+    command: PlaceBet,
+    digest: int,
+    now_ms: int,
+    refusal: Refusal,
+    customer: Customer,
+    waited: PendingBet | None = None,
+) -> ev.BetRejected:
     """The refusal as an event: the desk and the regulator want to see what was asked, up to the legs a bet may have."""
     return ev.BetRejected(
         now_ms,
@@ -189,6 +364,8 @@ def rejected(limits: Limits, command: PlaceBet, digest: int, now_ms: int, refusa
         tuple(_asked(leg) for leg in command.legs[: limits.legs_max]),
         refusal.reason.value,
         *refusal[1:],
+        customer.currency,
+        waited.reserved_m if waited is not None else 0,
     )
 
 
@@ -201,24 +378,72 @@ def _shown(text: str) -> str:
     return text if text.isascii() and text.isprintable() else ascii(text)
 
 
-def apply_accepted(book: Book, event: ev.BetAccepted) -> None:
-    """The bet, the stake, and what it can cost."""
-    customer = book.customers[event.customer]
+def made(book: Book, event: ev.BetAccepted) -> Bet:
+    """The bet of an event, with what runs on its legs; not counted anywhere yet."""
     fixtures = book.fixtures
     legs = []
     for leg in event.legs:
-        market = fixtures[leg.fixture].markets[leg.market]
-        legs.append(BetLeg(market.selections[leg.selection], leg.price, leg.requested, event.stake_m))
-    bet = Bet(event.id, event.ts_ms, event.digest, customer, event.stake_m, event.payout_m, tuple(legs))
+        selection = fixtures[leg.fixture].markets[leg.market].selections[leg.selection]
+        legs.append(BetLeg(selection, leg.price, leg.requested, event.stake_m, 0, leg.place, leg.starting_price))
+    bet = Bet(
+        event.id,
+        event.ts_ms,
+        event.digest,
+        book.customers[event.customer],
+        event.stake_m,
+        event.payout_m,
+        tuple(legs),
+        free_bet=event.free_bet,
+        rate=event.rate,
+        payout_max_m=event.payout_max_m,
+    )
+    if event.folds:
+        shape = shape_of(event.legs, event.folds)
+        bet.system = System(event.kind, shape, event.lines, event.each_way)
+    if event.folds or event.rate != RATE_ONE:
+        for added, (running_m, place_running_m) in zip(legs, liability.running_stakes(bet), strict=True):
+            added.running_m, added.place_running_m = running_m, place_running_m
+    return bet
+
+
+def shape_of(legs: tuple[ev.AcceptedLeg, ...], folds: tuple[int, ...]) -> lines.Shape:
+    """The shape of an accepted system."""
+    numbers: dict[str, int] = {}
+    groups = tuple(numbers.setdefault(leg.fixture, len(numbers)) for leg in legs)
+    return lines.Shape(folds, groups, tuple(leg.banker for leg in legs))
+
+
+def apply_accepted(book: Book, event: ev.BetAccepted) -> None:
+    """The bet, the stake, and what it can cost."""
+    bet = made(book, event)
+    customer = bet.customer
+    if book.pending:
+        forget_pending(book, event.id)
     book.bets[bet.id] = bet
     book.open_bets += 1
-    customer.liability_m += bet.payout_m - bet.stake_m
+    liability.count(customer, bet, 1)
     ledger.post(book, customer, event)
-    for added in legs:
-        market = added.selection.market
+    if customer.protection is not None:
+        protection.staked(customer, event)
+    if event.free_bet:
+        bonuses.stake(customer, event.free_bet, bet.id)
+    for market in bet.markets():
         market.bets[bet.id] = bet
         market.open_bets += 1
+    for added in bet.legs:
         liability.add(book, added, 1)
+
+
+def forget_pending(book: Book, bet_id: str) -> None:
+    """It waits no more; what an offer had reserved of the liability is free again."""
+    pending = book.pending.pop(bet_id, None)
+    if pending is None:
+        return
+    pending.customer.pending -= 1
+    if pending.offered is not None:
+        liability.count(pending.customer, pending.offered, -1)
+        for leg in pending.offered.legs:
+            liability.add(book, leg, -1)
 
 
 def accepted_answer(bet: Bet) -> Accepted:
@@ -228,4 +453,22 @@ def accepted_answer(bet: Bet) -> Accepted:
         selection = leg.selection
         market = selection.market
         legs.append(UsedLeg(market.fixture.id, market.id, selection.id, leg.price, leg.requested))
-    return Accepted(bet.id, bet.ts_ms, bet.stake_m, bet.payout_m, tuple(legs))
+    count = bet.system.lines if bet.system is not None else 1
+    return Accepted(bet.id, bet.ts_ms, bet.stake_m, bet.payout_m, tuple(legs), count)
+
+
+def pending_answer(pending: PendingBet) -> Pending:
+    """The answer to a bet that waits."""
+    return Pending(pending.id, pending.ts_ms, ev.Stage(pending.stage).name.lower(), pending.until_ms)
+
+
+def max_stake(book: Book, limits: Limits, query: GetMaxStake, now_ms: int) -> MaxStake | Rejected:
+    """The greatest stake that would be accepted now, at the live prices, and which limit binds (RULEBOOK 3)."""
+    customer = book.customers.get(query.customer)
+    if customer is None:
+        return Refusal(Rejection.CUSTOMER_UNKNOWN).answer("")
+    slip = protection.obstacle(customer, limits, now_ms) or read(book, limits, customer, query, now_ms)
+    if type(slip) is Refusal:
+        return slip.answer("")
+    assert type(slip) is Slip
+    return staking.max_stake(book, limits, slip, now_ms)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from core import markets
-from core.book import Bet, BetLeg, Book, Market
+from core.book import Bet, BetLeg, Book, Market, PendingBet
 from core.liability import leg_result
 from core.limits import Limits
 from core.messages import answers as an
 from core.messages import queries as qu
-from core.messages.events import BetStatus
+from core.messages.events import BetStatus, Stage
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
 from core.units import FACTOR_ONE
@@ -21,6 +23,9 @@ def get_bet(book: Book, _: Limits, query: qu.GetBet, __: int) -> an.Answer:
     bet = book.bets.get(query.bet)
     if bet is not None:
         return bet_state(bet)
+    pending = book.pending.get(query.bet)
+    if pending is not None:
+        return _pending_state(pending)
     answered = book.answers.get(query.bet)
     if answered is not None and isinstance(answered.answer, an.Rejected):
         return answered.answer
@@ -38,6 +43,39 @@ def bet_state(bet: Bet) -> an.BetState:
         bet.paid_m,
         STATUS_NAMES[bet.status],
         tuple(_leg_state(bet, leg) for leg in bet.legs),
+        bet.system.kind if bet.system is not None else "",
+        bet.system.lines if bet.system is not None else 1,
+        bet.system is not None and bet.system.each_way,
+        bool(bet.free_bet),
+        bet.cashed_out_m,
+        bet.cashed_out_stake_m,
+        bet.capped_m,
+    )
+
+
+def _pending_state(pending: PendingBet) -> an.BetState:
+    """A bet that waits: as it was asked for, or as it was offered."""
+    status = Stage(pending.stage).name.lower()
+    if pending.offered is not None:
+        offered = bet_state(pending.offered)
+        return replace(offered, ts_ms=pending.ts_ms, status=status, until_ms=pending.until_ms)
+    command = pending.command
+    legs = tuple(
+        an.BetLegState(leg.fixture, leg.market, leg.selection, leg.price, leg.price, "open") for leg in command.legs
+    )
+    return an.BetState(
+        pending.id,
+        pending.customer.id,
+        pending.ts_ms,
+        pending.reserved_m or command.stake_m,
+        0,
+        0,
+        status,
+        legs,
+        command.kind,
+        each_way=command.each_way,
+        free_bet=bool(command.free_bet),
+        until_ms=pending.until_ms,
     )
 
 
@@ -73,6 +111,7 @@ def get_account(book: Book, _: Limits, query: qu.GetAccount, __: int) -> an.Answ
         customer.open_stakes_m,
         customer.reserved_m,
         customer.liability_m,
+        customer.bonus_m,
     )
 
 
@@ -99,4 +138,7 @@ def image(market: Market, limits: Limits, now_ms: int) -> an.OddsImage:
         tuple(
             an.SelectionOdds(selection.id, selection.name, selection.price) for selection in market.selections.values()
         ),
+        market.specifiers,
+        market.each_way,
+        market.delay_ms,
     )

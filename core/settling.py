@@ -12,19 +12,21 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from core import ledger, liability, markets
+from core import bonuses, ledger, liability, lines, markets, protection
 from core.book import DESK, Bet, Book, Market
+from core.liability import Multiplier
 from core.limits import Limits
+from core.lines import Tally
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
-from core.messages.results import Result, multiplier
+from core.messages.results import Result
 from core.refusals import Refusal
 from core.units import FACTOR_ONE, payout_down
 
 CANCELS_MAX = 100
 """Windows a market may have: each is looked at for each of its bets; real markets have one or two."""
-OPEN, WON, LOST, VOID = (status.value for status in ev.BetStatus)
+OPEN, WON, LOST, VOID, CASHED_OUT = (status.value for status in ev.BetStatus)
 
 
 class Origin(NamedTuple):
@@ -38,38 +40,105 @@ class Origin(NamedTuple):
     sequence: int
 
 
-def outcome(bet: Bet) -> tuple[int, int]:
-    """A bet's status and what it pays in minor units, stake included, from what is known now.
+class Outcome(NamedTuple):
+    """What a bet comes to: status, what it pays in minor units, stake included, and what the payout maximum cut off."""
 
-    A lost leg loses the line at once; a void leg counts 1 (a treble becomes a double). All legs void: the stake.
+    status: int
+    paid_m: int
+    capped_m: int = 0
+
+
+def outcome(bet: Bet, counted_m: int | None = None) -> Outcome:
+    """What a bet comes to by what is known now; `counted_m`: what its lines pay, where that was counted already.
+
+    A lost leg loses its lines at once; a void leg counts 1 (a treble becomes a double). All legs void: the stake, but a
+    free bet's stake is not the customer's. What the customer has sold takes no part.
     """
+    stake_m = bet.running_stake_m
+    if not stake_m:
+        return Outcome(CASHED_OUT, 0)
+    returned_m = 0 if bet.free_bet else stake_m
     if bet.voided:
-        return VOID, bet.stake_m
-    numerator, denominator, undecided, void = 1, 1, False, True
+        return Outcome(VOID, returned_m)
+    parts = _parts(bet)
+    if _hopeless(bet, parts):
+        return Outcome(LOST, 0)
+    if any(each is None for part in parts for each in part):
+        return Outcome(OPEN, 0)
+    if all(_void(bet)):
+        return Outcome(VOID, returned_m)
+    paid_m = _payout(bet, parts) if counted_m is None else counted_m
+    most_m = bet.payout_max_m + returned_m if bet.payout_max_m else paid_m
+    return Outcome(WON if paid_m else LOST, min(paid_m, most_m), max(0, paid_m - most_m))
+
+
+def _parts(bet: Bet) -> list[list[Multiplier | None]]:
+    """The multipliers of its legs: of the win part and, each-way, of the place part."""
+    parts = [[liability.win_multiplier(bet, leg) for leg in bet.legs]]
+    if bet.system is not None and bet.system.each_way:
+        parts.append([liability.place_multiplier(bet, leg) for leg in bet.legs])
+    return parts
+
+
+def _hopeless(bet: Bet, parts: list[list[Multiplier | None]]) -> bool:
+    """Whether no line can win any more."""
+    lost = [[each is not None and not each[0] for each in part] for part in parts]
+    if bet.system is None or len(bet.legs) == 1:
+        return all(any(part) for part in lost)
+    if not any(any(part) for part in lost):
+        return False
+    shape = bet.system.shape
+    return all(not lines.total(shape, [(0, 1) if gone else (1, 1) for gone in part])[0] for part in lost)
+
+
+def _void(bet: Bet) -> Iterator[bool]:
     for leg in bet.legs:
         result = liability.leg_result(bet, leg)
-        if result is None:
-            undecided = True
-            continue
-        above, below = multiplier(result, leg.price)
-        if not above:
-            return LOST, 0
-        numerator, denominator = numerator * above, denominator * below
-        void = void and result.void_factor == FACTOR_ONE
-    if undecided:
-        return OPEN, 0
-    return (VOID if void else WON), payout_down(bet.stake_m, numerator, denominator)
+        yield result is not None and result.void_factor == FACTOR_ONE
 
 
-def review(bet: Bet, now_ms: int) -> ev.BetSettled | ev.BetAdvanced | None:
+def _payout(bet: Bet, parts: list[list[Multiplier | None]]) -> int:
+    """What its lines pay, each rounded down; all multipliers are known."""
+    system = bet.system
+    if system is not None:
+        known = [[each for each in part if each is not None] for part in parts]
+        stake_m, returned = bet.running_stake_m, not bet.free_bet
+        return sum(lines.payout(system.shape, stake_m, system.lines, part, returned) for part in known)
+    numerator, denominator = 1, 1
+    for each in parts[0]:
+        assert each is not None
+        numerator, denominator = numerator * each[0], denominator * each[1]
+    if bet.free_bet:
+        numerator = max(0, numerator - denominator)
+    return payout_down(bet.running_stake_m, numerator, denominator)
+
+
+def _tallies(bet: Bet, parts: list[list[Multiplier | None]]) -> list[Tally]:
+    assert bet.system is not None
+    shape, count = bet.system.shape, bet.system.lines
+    known = [[each for each in part if each is not None] for part in parts]
+    return [Tally(shape, bet.running_stake_m, count, part, not bet.free_bet) for part in known]
+
+
+def review(bet: Bet, now_ms: int, counted_m: int | None = None) -> ev.BetSettled | ev.BetAdvanced | None:
     """What has to happen to a bet for it to agree with the results, if anything."""
-    status, paid_m = outcome(bet)
-    if status != bet.status or paid_m != bet.paid_m:
+    status, paid_m, capped_m = outcome(bet, counted_m)
+    if (status, paid_m, capped_m) != (bet.status, bet.paid_m, bet.capped_m):
         customer = bet.customer
         return ev.BetSettled(
-            now_ms, bet.id, customer.id, customer.currency, bet.stake_m, bet.status, bet.paid_m, status, paid_m
+            now_ms,
+            bet.id,
+            customer.id,
+            customer.currency,
+            bet.running_stake_m,
+            bet.status,
+            bet.paid_m,
+            status,
+            paid_m,
+            capped_m,
+            bool(bet.free_bet),
         )
-    if status == OPEN and liability.running_stakes(bet) != [leg.running_m for leg in bet.legs]:
+    if status == OPEN and liability.running_stakes(bet) != [(leg.running_m, leg.place_running_m) for leg in bet.legs]:
         return ev.BetAdvanced(now_ms, bet.id)
     return None
 
@@ -78,19 +147,30 @@ def apply_settled(book: Book, event: ev.BetSettled) -> None:
     """Status, money, and what the bet can still cost."""
     bet = book.bets[event.bet]
     opens = (event.status == OPEN) - (event.was == OPEN)
-    bet.status, bet.paid_m = event.status, event.paid_m
+    bet.status, bet.paid_m, bet.capped_m = event.status, event.paid_m, event.capped_m
     book.voided.pop(bet.id, None)
-    ledger.post(book, bet.customer, event)
+    customer = bet.customer
+    ledger.post(book, customer, event)
     liability.rerun(book, bet)
+    if customer.protection is not None:
+        protection.returned(customer, event, bet.ts_ms)
+    if customer.free_bets is not None or customer.bonuses is not None:
+        bonuses.settled(book, customer, event, bet)
     if opens:
-        book.open_bets += opens
-        liability.count(bet.customer, bet, opens)
-        for leg in bet.legs:
-            leg.selection.market.open_bets += opens
+        opened(book, bet, opens)
+
+
+def opened(book: Book, bet: Bet, opens: int) -> None:
+    """A bet is open again (1), or no more (-1)."""
+    book.open_bets += opens
+    liability.count(bet.customer, bet, opens)
+    for market in bet.markets():
+        market.open_bets += opens
 
 
 def apply_advanced(book: Book, event: ev.BetAdvanced) -> None:
     """Only what runs on the other legs changes."""
+    book.voided.pop(event.bet, None)
     liability.rerun(book, book.bets[event.bet])
 
 
@@ -104,6 +184,10 @@ def results_event(
         return Refusal(Rejection.RESULTS_INCOMPLETE, detail=min(amiss, default="a selection is named twice"))
     if all(market.selections[selection_id].result == result for selection_id, result in given.items()):
         return Refusal(Rejection.NOTHING_TO_CHANGE)
+    if market.each_way is not None:
+        for result in results:
+            if result.result and not result.position:
+                return Refusal(Rejection.RESULTS_INCOMPLETE, detail=f"{result.selection} has no position")
     return ev.MarketSettled(*origin, market.fixture.id, market.id, results, reason)
 
 
@@ -118,12 +202,18 @@ def cancel_event(market: Market, from_ms: int, to_ms: int, origin: Origin, reaso
 
 def rollback_event(market: Market, what: str, origin: Origin, reason: str) -> ev.MarketRolledBack | Refusal:
     """A rollback, if there is something to take back."""
-    if not (market.settled if what == "results" else market.cancels):
+    standing = {
+        "results": market.settled,
+        "cancel": bool(market.cancels),
+        "withdrawals": any(selection.withdrawn_ms for selection in market.selections.values()),
+    }
+    if not standing[what]:
         return Refusal(Rejection.NOTHING_TO_CHANGE)
     return ev.MarketRolledBack(*origin, market.fixture.id, market.id, what, reason)
 
 
-def _by_desk(command: co.DeskCommand, digest: int, now_ms: int) -> Origin:
+def by_desk(command: co.DeskCommand, digest: int, now_ms: int) -> Origin:
+    """The desk says it."""
     return Origin(now_ms, command.id, digest, DESK, command.author, 0)
 
 
@@ -132,7 +222,7 @@ def decide_settle(book: Book, _: Limits, command: co.SettleMarket, digest: int, 
     market = markets.find(book, command.fixture, command.market)
     if isinstance(market, Refusal):
         return market
-    return results_event(market, command.results, _by_desk(command, digest, now_ms), command.reason)
+    return results_event(market, command.results, by_desk(command, digest, now_ms), command.reason)
 
 
 def decide_cancel(book: Book, _: Limits, command: co.CancelMarket, digest: int, now_ms: int) -> ev.Event | Refusal:
@@ -140,7 +230,7 @@ def decide_cancel(book: Book, _: Limits, command: co.CancelMarket, digest: int, 
     market = markets.find(book, command.fixture, command.market)
     if isinstance(market, Refusal):
         return market
-    return cancel_event(market, command.from_ms, command.to_ms, _by_desk(command, digest, now_ms), command.reason)
+    return cancel_event(market, command.from_ms, command.to_ms, by_desk(command, digest, now_ms), command.reason)
 
 
 def decide_rollback(book: Book, _: Limits, command: co.RollBackMarket, digest: int, now_ms: int) -> ev.Event | Refusal:
@@ -148,7 +238,7 @@ def decide_rollback(book: Book, _: Limits, command: co.RollBackMarket, digest: i
     market = markets.find(book, command.fixture, command.market)
     if isinstance(market, Refusal):
         return market
-    return rollback_event(market, command.what, _by_desk(command, digest, now_ms), command.reason)
+    return rollback_event(market, command.what, by_desk(command, digest, now_ms), command.reason)
 
 
 def apply_market_settled(book: Book, event: ev.MarketSettled) -> None:
@@ -157,14 +247,14 @@ def apply_market_settled(book: Book, event: ev.MarketSettled) -> None:
     for result in event.results:
         market.selections[result.selection].result = result
     market.settled = True
-    _reconsider(book, market, event.ts_ms)
+    reconsider(book, market, event.ts_ms)
 
 
 def apply_market_cancelled(book: Book, event: ev.MarketCancelled) -> None:
     """The window; the bets follow."""
     market = book.fixtures[event.fixture].markets[event.market]
     market.cancels = (*market.cancels, (event.from_ms, event.to_ms))
-    _reconsider(book, market, event.ts_ms)
+    reconsider(book, market, event.ts_ms)
 
 
 def apply_market_rolled_back(book: Book, event: ev.MarketRolledBack) -> None:
@@ -174,15 +264,42 @@ def apply_market_rolled_back(book: Book, event: ev.MarketRolledBack) -> None:
         market.settled = False
         for selection in market.selections.values():
             selection.result = None
-    else:
+    elif event.what == "cancel":
         market.cancels = ()
-    _reconsider(book, market, event.ts_ms)
+    else:
+        for selection in market.selections.values():
+            selection.withdrawn_ms = selection.deduction_pc = 0
+    reconsider(book, market, event.ts_ms)
 
 
-def _reconsider(book: Book, market: Market, ts_ms: int) -> None:
-    """All bets of the market are due to be looked at again; while any is, it takes no new ones."""
+def reconsider(book: Book, market: Market, ts_ms: int) -> None:
+    """All bets of the market, and of the bet builders that it is part of, are due to be looked at again.
+
+    While any is, the market takes no new ones.
+    """
+    _due(book, market, ts_ms, market.settled or any(not to_ms for _, to_ms in market.cancels))
+    market.deductions = deductions(market)
+    for combination in market.combinations:
+        closed = all(part.market.closed_ms for part in combination.parts)
+        _due(
+            book,
+            combination,
+            ts_ms,
+            closed or combination.settled or any(not to_ms for _, to_ms in combination.cancels),
+        )
+
+
+def deductions(market: Market) -> tuple[tuple[int, int], ...]:
+    """When its runners were withdrawn, and what that takes from bets before, in per cent (Rule 4)."""
+    return tuple(
+        (selection.withdrawn_ms, selection.deduction_pc)
+        for selection in market.selections.values()
+        if selection.deduction_pc
+    )
+
+
+def _due(book: Book, market: Market, ts_ms: int, closed: bool) -> None:  # noqa: FBT001
     key = market.fixture.id, market.id
-    closed = market.settled or any(not to_ms for _, to_ms in market.cancels)
     market.closed_ms = ts_ms if closed else 0
     book.closed.pop(key, None)
     if closed:
@@ -194,15 +311,48 @@ def _reconsider(book: Book, market: Market, ts_ms: int) -> None:
     book.touch(market)
 
 
-def advance(book: Book, now_ms: int, most: int) -> Iterator[ev.Event]:
-    """The next slice of due bets of the market that has waited longest; each event applied before the next."""
+def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
+    """The next slice of due bets of the market that has waited longest; each event applied before the next.
+
+    Bounded by bets, and by the lines of systems: one that has more than a slice of them is counted over several.
+    """
     for market in islice(book.settling.values(), 1):
-        bets = market.due[-most:]
-        for bet in reversed(bets):
-            event = review(bet, now_ms)
+        done, lines_left = 0, limits.slice_lines_max
+        for bet in reversed(market.due[-limits.slice_max :]):
+            counted_m = None
+            if bet.system is not None:
+                if bet.system.lines > lines_left and done:
+                    break
+                lines_left -= bet.system.lines
+                if lines_left < 0:
+                    counted_m, finished = _counted(book, bet, limits.slice_lines_max)
+                    if not finished:
+                        break
+            event = review(bet, now_ms, counted_m)
             if event is not None:
                 yield event
-        yield ev.SettlementAdvanced(now_ms, market.fixture.id, market.id, len(bets))
+            done += 1
+            if lines_left <= 0:
+                break
+        yield ev.SettlementAdvanced(now_ms, market.fixture.id, market.id, done)
+
+
+def _counted(book: Book, bet: Bet, lines_max: int) -> tuple[int | None, bool]:
+    """What the lines of a large system pay, and whether they are counted by now; None: they need not be."""
+    parts = _parts(bet)
+    if bet.voided or any(each is None for part in parts for each in part):
+        return None, True
+    content = bet.id, bet.running_stake_m, parts
+    if book.tally is None or book.tally[0] != content:
+        book.tally = content, _tallies(bet, parts)
+    tallies = book.tally[1]
+    unfinished = next((tally for tally in tallies if tally.lines_left), None)
+    if unfinished is not None:
+        unfinished.advance(lines_max)
+    if any(tally.lines_left for tally in tallies):
+        return None, False
+    book.tally = None
+    return sum(tally.paid_m for tally in tallies), True
 
 
 def apply_advance(book: Book, event: ev.SettlementAdvanced) -> None:
@@ -222,12 +372,12 @@ def archive(book: Book, limits: Limits, now_ms: int) -> ev.MarketArchived | None
     Not while anything is being settled, so that no bet vanishes from under a slice. A market with an open bet (a
     multiple whose other legs are still to come) is kept, and looked at again after the others.
     """
-    if book.settling or book.voided:
+    if book.settling or book.voided or book.scoring:
         return None
     for key, market in islice(book.closed.items(), 1):
         if now_ms - market.closed_ms < limits.archive_after_ms:
             return None
-        if market.open_bets:
+        if market.open_bets or market.combinations:
             book.closed[key] = book.closed.pop(key)
             return None
         bets = min(len(market.bets), limits.slice_max)
@@ -241,44 +391,60 @@ def apply_archived(book: Book, event: ev.MarketArchived) -> None:
     market = fixture.markets[event.market]
     for bet in list(islice(market.bets.values(), event.bets)):
         del book.bets[bet.id]
-        for leg in bet.legs:
-            del leg.selection.market.bets[bet.id]
+        bonuses.forget(book, bet)
+        book.quotes.pop(bet.id, None)
+        for held in bet.markets():
+            del held.bets[bet.id]
     if event.last:
         del fixture.markets[event.market]
         del book.closed[event.fixture, event.market]
         book.touched.pop((event.fixture, event.market), None)
+        fixture.grid = None
+        markets.forgotten(book, market.type_level)
+        for part in market.parts:
+            part.market.combinations.remove(market)
         if not fixture.markets:
             del book.fixtures[event.fixture]
+            book.loose.pop(event.fixture, None)
+            markets.forgotten(book, fixture.sport_level, fixture.competition_level)
 
 
 def decide_void(book: Book, _: Limits, command: co.VoidBet, digest: int, now_ms: int) -> ev.Event | Refusal:
-    """The operator takes a bet back."""
+    """The operator takes a bet back, or one of its legs."""
     bet = book.bets.get(command.bet)
     if bet is None:
         return Refusal(Rejection.BET_UNKNOWN)
-    if bet.voided:
+    if bet.voided or bet.status == CASHED_OUT:
         return Refusal(Rejection.BET_NOT_OPEN)
-    return ev.BetVoided(now_ms, command.id, digest, command.author, bet.id, bet.customer.id, command.reason)
+    if command.leg >= 0 and (command.leg >= len(bet.legs) or bet.legs[command.leg].voided):
+        return Refusal(Rejection.NOTHING_TO_CHANGE, limit=len(bet.legs))
+    return ev.BetVoided(
+        now_ms, command.id, digest, command.author, bet.id, bet.customer.id, command.reason, command.leg
+    )
 
 
 def decide_cancel_bet(
     book: Book, limits: Limits, command: co.CancelBet, digest: int, now_ms: int
 ) -> ev.Event | Refusal:
-    """The customer takes a bet back: while it is open, within the window, and before any of its legs is decided."""
+    """The customer takes a bet back: open, whole, within the window, and before any of its legs is decided."""
     bet = book.bets.get(command.bet)
     if bet is None or bet.customer.id != command.customer:
         return Refusal(Rejection.BET_UNKNOWN)
     if bet.status != OPEN:
         return Refusal(Rejection.BET_NOT_OPEN)
     until_ms = bet.ts_ms + limits.cancel_window_ms
-    if now_ms >= until_ms or any(liability.leg_result(bet, leg) for leg in bet.legs):
+    decided = any(liability.leg_result(bet, leg) for leg in bet.legs)
+    if now_ms >= until_ms or decided or bet.cashed_out_stake_m:
         return Refusal(Rejection.CANCEL_NOT_ALLOWED, limit=until_ms)
     return ev.BetVoided(now_ms, command.id, digest, "", bet.id, bet.customer.id, "")
 
 
 def apply_voided(book: Book, event: ev.BetVoided) -> None:
-    """The bet is void; its BetSettled follows, at the next tick if not at once (an append may part the two)."""
+    """The bet or its leg is void; what follows comes at the next tick if not at once (an append may part the two)."""
     bet = book.bets[event.bet]
-    bet.voided = True
-    if (bet.status, bet.paid_m) != outcome(bet):
+    if event.leg < 0:
+        bet.voided = True
+    else:
+        bet.legs[event.leg].voided = True
+    if review(bet, event.ts_ms) is not None:
         book.voided[bet.id] = bet

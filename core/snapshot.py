@@ -7,6 +7,7 @@ a change that an old reader would misread raises FORMAT.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from heapq import heapify
@@ -16,11 +17,33 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from core import liability
-from core.book import Answered, Bet, BetLeg, Book, Customer, Fixture, Market, Reserve, Selection
+from core import bonuses, grid, liability, limiting, markets, pending, settling
+from core.book import (
+    Answered,
+    Bet,
+    BetLeg,
+    Bonus,
+    Book,
+    Customer,
+    Fixture,
+    FreeBet,
+    Hour,
+    Market,
+    OwnLimit,
+    PendingBet,
+    Protection,
+    Reserve,
+    Selection,
+    Setting,
+    System,
+)
+from core.grading.scores import Score
+from core.lines import Shape
 from core.messages.answers import Answer
-from core.messages.events import BetStatus
-from core.messages.results import Result
+from core.messages.commands import PlaceBet
+from core.messages.events import BetOffered, BetStatus, ReferralAnswered
+from core.messages.results import EachWay, Result
+from core.units import RATE_ONE
 
 FORMAT = 1
 _ROWS_PER_CHUNK = 5_000
@@ -36,6 +59,10 @@ class Header(Struct, frozen=True, array_like=True, tag=0):
     retention_ms: int
     payment_retention_ms: int
     house: list[tuple[str, str, int]]
+    rates: dict[str, int] = {}
+    setting: Setting | None = None
+    levels: list[tuple[tuple[str, ...], Setting]] = []
+    """The levels that have a setting."""
 
 
 class CustomerRow(Struct, frozen=True, gc=False, array_like=True):
@@ -47,6 +74,16 @@ class CustomerRow(Struct, frozen=True, gc=False, array_like=True):
     cash_m: int
     open_stakes_m: int
     reserved_m: int
+    bonus_m: int = 0
+    verified: bool = False
+    timed_out_until_ms: int = 0
+    excluded_until_ms: int = 0
+    factors: list[tuple[str, bool, int]] = []
+    own_limits_since_ms: int = 0
+    own_limits: list[OwnLimit] | None = None
+    hours: list[Hour] = []
+    free_bets: list[FreeBet] | None = None
+    bonuses: list[Bonus] | None = None
 
 
 class SelectionRow(Struct, frozen=True, gc=False, array_like=True):
@@ -56,6 +93,10 @@ class SelectionRow(Struct, frozen=True, gc=False, array_like=True):
     name: str
     result: Result | None
     override: int
+    withdrawn_ms: int = 0
+    deduction_pc: int = 0
+    starting_price: int = 0
+    setting: Setting | None = None
 
 
 class MarketRow(Struct, frozen=True, gc=False, array_like=True):
@@ -73,6 +114,11 @@ class MarketRow(Struct, frozen=True, gc=False, array_like=True):
     cancels: tuple[tuple[int, int], ...]
     closed_ms: int
     selections: list[SelectionRow]
+    specifiers: dict[str, str] = {}
+    each_way: EachWay | None = None
+    delay_ms: int = 0
+    parts: tuple[tuple[str, str], ...] = ()
+    setting: Setting | None = None
 
 
 class FixtureRow(Struct, frozen=True, gc=False, array_like=True):
@@ -85,6 +131,12 @@ class FixtureRow(Struct, frozen=True, gc=False, array_like=True):
     competition: str
     start_ms: int
     markets: list[MarketRow]
+    outright_of: str = ""
+    setting: Setting | None = None
+    score: Score | None = None
+    score_source: str = ""
+    score_author: str = ""
+    graded: int = 0
 
 
 class LegRow(Struct, frozen=True, gc=False, array_like=True):
@@ -96,6 +148,11 @@ class LegRow(Struct, frozen=True, gc=False, array_like=True):
     price: int
     requested: int
     running_m: int
+    place_running_m: int = 0
+    place: EachWay | None = None
+    starting_price: bool = False
+    voided: bool = False
+    banker: bool = False
 
 
 class BetRow(Struct, frozen=True, gc=False, array_like=True):
@@ -111,6 +168,32 @@ class BetRow(Struct, frozen=True, gc=False, array_like=True):
     paid_m: int
     voided: bool
     legs: list[LegRow]
+    kind: str = ""
+    folds: tuple[int, ...] = ()
+    lines: int = 1
+    each_way: bool = False
+    free_bet: str = ""
+    rate: int = RATE_ONE
+    payout_max_m: int = 0
+    cashed_out_stake_m: int = 0
+    cashed_out_m: int = 0
+    capped_m: int = 0
+
+
+class PendingRow(Struct, frozen=True, gc=False, array_like=True):
+    """A bet that waits."""
+
+    id: str
+    ts_ms: int
+    digest: int
+    customer: str
+    reserved_m: int
+    until_ms: int
+    stage: int
+    command: PlaceBet
+    offer: BetOffered | None
+    verdict: ReferralAnswered | None
+    taken: bool | None
 
 
 class AnswerRow(Struct, frozen=True, gc=False, array_like=True):
@@ -170,9 +253,17 @@ class End(Struct, frozen=True, array_like=True, tag=6):
     """The markets being settled, in their order, each with the count of its latest bets that are due."""
     rows: int
     """How many there must be in all."""
+    scoring: list[str] = []
+    """The fixtures being graded, in their order."""
 
 
-Chunk = Header | Customers | Fixtures | Bets | Answers | Reserves | End
+class Pendings(Struct, frozen=True, array_like=True, tag=7):
+    """A chunk of bets that wait."""
+
+    rows: list[PendingRow]
+
+
+Chunk = Header | Customers | Fixtures | Bets | Pendings | Answers | Reserves | End
 Row = TypeVar("Row")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Chunk)
@@ -222,23 +313,38 @@ def _read(book: Book, chunk: Chunk) -> None:
 
 
 def _rows(book: Book) -> int:
-    return len(book.customers) + len(book.fixtures) + len(book.bets) + len(book.answers) + len(book.reserves)
+    betting = len(book.fixtures) + len(book.bets) + len(book.pending)
+    return betting + len(book.customers) + len(book.answers) + len(book.reserves)
 
 
 def _chunks(book: Book) -> Iterator[Chunk]:
     house = [(account, currency, balance_m) for (account, currency), balance_m in book.house.items()]
-    yield Header(FORMAT, book.event_no, book.term, book.now_ms, book.retention_ms, book.payment_retention_ms, house)
+    yield Header(
+        FORMAT,
+        book.event_no,
+        book.term,
+        book.now_ms,
+        book.retention_ms,
+        book.payment_retention_ms,
+        house,
+        book.rates,
+        book.setting,
+        sorted((level.key, level.setting) for level in book.levels.values() if level.setting is not None),
+    )
     for customers in _slices(map(_customer_row, book.customers.values())):
         yield Customers(customers)
     for fixtures in _slices(map(_fixture_row, book.fixtures.values())):
         yield Fixtures(fixtures)
     for bets in _slices(map(_bet_row, book.bets.values())):
         yield Bets(bets)
+    for waiting in _slices(map(_pending_row, book.pending.values())):
+        yield Pendings(waiting)
     for answers in _slices(_answer_row(*item) for item in book.answers.items()):
         yield Answers(answers)
     for reserves in _slices(map(_reserve_row, book.reserves.values())):
         yield Reserves(reserves)
-    yield End([(*key, len(market.due)) for key, market in book.settling.items()], _rows(book))
+    settling_now = [(*key, len(market.due)) for key, market in book.settling.items()]
+    yield End(settling_now, _rows(book), list(book.scoring))
 
 
 def _slices(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -254,12 +360,40 @@ def _customer_row(customer: Customer) -> CustomerRow:
         customer.cash_m,
         customer.open_stakes_m,
         customer.reserved_m,
+        customer.bonus_m,
+        customer.verified,
+        customer.timed_out_until_ms,
+        customer.excluded_until_ms,
+        [(*key, factor_bp) for key, factor_bp in customer.factors.items()] if customer.factors else [],
+        *_own_limits(customer.protection),
+        None if customer.free_bets is None else list(customer.free_bets.values()),
+        None if customer.bonuses is None else list(customer.bonuses.values()),
     )
+
+
+def _own_limits(protection: Protection | None) -> tuple[int, list[OwnLimit] | None, list[Hour]]:
+    if protection is None:
+        return 0, None, []
+    return protection.since_ms, list(protection.limits.values()), list(protection.hours)
 
 
 def _fixture_row(fixture: Fixture) -> FixtureRow:
     rows = [_market_row(market) for market in fixture.markets.values()]
-    return FixtureRow(fixture.id, fixture.source, *fixture.definition(), rows)
+    return FixtureRow(
+        fixture.id,
+        fixture.source,
+        fixture.name,
+        fixture.sport,
+        fixture.competition,
+        fixture.start_ms,
+        rows,
+        fixture.outright_of,
+        fixture.setting,
+        fixture.score,
+        fixture.score_source,
+        fixture.score_author,
+        fixture.graded,
+    )
 
 
 def _market_row(market: Market) -> MarketRow:
@@ -276,13 +410,27 @@ def _market_row(market: Market) -> MarketRow:
         market.cancels,
         market.closed_ms,
         [
-            SelectionRow(selection.id, selection.name, selection.result, selection.override)
+            SelectionRow(
+                selection.id,
+                selection.name,
+                selection.result,
+                selection.override,
+                selection.withdrawn_ms,
+                selection.deduction_pc,
+                selection.starting_price,
+                selection.setting,
+            )
             for selection in market.selections.values()
         ],
+        *market.terms(),
+        market.setting,
     )
 
 
 def _bet_row(bet: Bet) -> BetRow:
+    system = bet.system
+    bankers = system.shape.bankers if system is not None else _NO_BANKERS
+    lines = ("", (), 1, False) if system is None else (system.kind, system.shape.folds, system.lines, system.each_way)
     return BetRow(
         bet.id,
         bet.ts_ms,
@@ -293,14 +441,52 @@ def _bet_row(bet: Bet) -> BetRow:
         bet.status,
         bet.paid_m,
         bet.voided,
-        [_leg_row(leg) for leg in bet.legs],
+        [_leg_row(leg, banker) for leg, banker in zip(bet.legs, bankers, strict=False)],
+        *lines,
+        bet.free_bet,
+        bet.rate,
+        bet.payout_max_m,
+        bet.cashed_out_stake_m,
+        bet.cashed_out_m,
+        bet.capped_m,
     )
 
 
-def _leg_row(leg: BetLeg) -> LegRow:
+_NO_BANKERS = (False,) * 1000
+
+
+def _leg_row(leg: BetLeg, banker: bool) -> LegRow:  # noqa: FBT001
     selection = leg.selection
     market = selection.market
-    return LegRow(market.fixture.id, market.id, selection.id, leg.price, leg.requested, leg.running_m)
+    return LegRow(
+        market.fixture.id,
+        market.id,
+        selection.id,
+        leg.price,
+        leg.requested,
+        leg.running_m,
+        leg.place_running_m,
+        leg.place,
+        leg.starting_price,
+        leg.voided,
+        banker,
+    )
+
+
+def _pending_row(waiting: PendingBet) -> PendingRow:
+    return PendingRow(
+        waiting.id,
+        waiting.ts_ms,
+        waiting.digest,
+        waiting.customer.id,
+        waiting.reserved_m,
+        waiting.until_ms,
+        waiting.stage,
+        waiting.command,
+        waiting.offer,
+        waiting.verdict,
+        waiting.taken,
+    )
 
 
 def _answer_row(command_id: str, answered: Answered) -> AnswerRow:
@@ -318,21 +504,39 @@ def _read_header(book: Book, chunk: Header) -> None:
     book.event_no, book.term, book.now_ms = chunk.event_no, chunk.term, chunk.now_ms
     book.retention_ms, book.payment_retention_ms = chunk.retention_ms, chunk.payment_retention_ms
     book.house = {(account, currency): balance_m for account, currency, balance_m in chunk.house}
+    book.rates, book.setting = chunk.rates, chunk.setting
+    for key, setting in chunk.levels:
+        limiting.level(book, key).setting = setting
 
 
 def _read_customers(book: Book, chunk: Customers) -> None:
     for row in chunk.rows:
-        book.customers[row.id] = Customer(
-            row.id, row.currency, row.suspended, row.cash_m, row.open_stakes_m, row.reserved_m
+        customer = book.customers[row.id] = Customer(
+            row.id, row.currency, row.suspended, row.cash_m, row.open_stakes_m, row.reserved_m, row.bonus_m
         )
+        customer.verified = row.verified
+        customer.timed_out_until_ms, customer.excluded_until_ms = row.timed_out_until_ms, row.excluded_until_ms
+        customer.factors = {(sport, in_play): factor_bp for sport, in_play, factor_bp in row.factors} or None
+        if row.own_limits is not None:
+            limits = {(limit.kind, limit.period): limit for limit in row.own_limits}
+            customer.protection = Protection(row.own_limits_since_ms, limits, deque(row.hours))
+        if row.free_bets is not None:
+            customer.free_bets = {token.token: token for token in row.free_bets}
+        if row.bonuses is not None:
+            customer.bonuses = {bonus.bonus: bonus for bonus in row.bonuses}
+        bonuses.restored(book, customer)
 
 
 def _read_fixtures(book: Book, chunk: Fixtures) -> None:
     for row in chunk.rows:
-        fixture = Fixture(row.id, row.source, row.name, row.sport, row.competition, row.start_ms)
+        fixture = Fixture(row.id, row.source, row.name, row.sport, row.competition, row.start_ms, row.outright_of)
+        fixture.setting = row.setting
+        fixture.score, fixture.graded = row.score, row.graded
+        fixture.score_source, fixture.score_author = row.score_source, row.score_author
         book.fixtures[row.id] = fixture
         for market_row in row.markets:
             fixture.markets[market_row.id] = _market(book, fixture, market_row)
+        markets.placed(book, fixture)
 
 
 def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
@@ -354,36 +558,78 @@ def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
     if market.cut_off_ms:
         book.cut_offs.append((market.cut_off_ms, fixture.id, market.id))
     for known in row.selections:
-        market.selections[known.id] = Selection(
-            known.id, known.name, market, known.result, known.override, price=known.override
-        )
+        selection = Selection(known.id, known.name, market, known.result, known.override, price=known.override)
+        selection.withdrawn_ms, selection.deduction_pc = known.withdrawn_ms, known.deduction_pc
+        selection.starting_price, selection.setting = known.starting_price, known.setting
+        market.selections[known.id] = selection
+    market.specifiers, market.each_way, market.delay_ms = row.specifiers, row.each_way, row.delay_ms
+    market.setting = row.setting
+    market.deductions = settling.deductions(market)
+    market.parts = tuple(fixture.markets[part].selections[selection] for part, selection in row.parts)
+    for part in market.parts:
+        part.market.combinations.append(market)
+    market.patterns = grid.patterns(market.market_type, market.specifiers, list(market.selections))
     return market
 
 
 def _read_bets(book: Book, chunk: Bets) -> None:
-    fixtures, bets, customers = book.fixtures, book.bets, book.customers
     for row in chunk.rows:
-        customer = customers[row.customer]
-        legs = []
-        for known in row.legs:
-            selection = fixtures[known.fixture].markets[known.market].selections[known.selection]
-            legs.append(BetLeg(selection, known.price, known.requested, known.running_m))
-        bet = Bet(
-            row.id, row.ts_ms, row.digest, customer, row.stake_m, row.payout_m, tuple(legs), row.status, row.paid_m
-        )
-        bet.voided = row.voided
-        bets[bet.id] = bet
-        if bet.voided and bet.status != BetStatus.VOID:
-            book.voided[bet.id] = bet
+        bet = _bet(book, row)
+        book.bets[bet.id] = bet
         opens = bet.status == BetStatus.OPEN
         book.open_bets += opens
         if opens:
-            liability.count(customer, bet, 1)
-        for leg in legs:
-            market = leg.selection.market
+            liability.count(bet.customer, bet, 1)
+        for market in bet.markets():
             market.bets[bet.id] = bet
             market.open_bets += opens
+        for leg in bet.legs:
             liability.add(book, leg, 1)
+        voided = bet.voided or any(leg.voided for leg in bet.legs)
+        if voided and settling.review(bet, book.now_ms) is not None:
+            book.voided[bet.id] = bet
+
+
+def _bet(book: Book, row: BetRow) -> Bet:
+    fixtures = book.fixtures
+    legs = []
+    for known in row.legs:
+        selection = fixtures[known.fixture].markets[known.market].selections[known.selection]
+        leg = BetLeg(selection, known.price, known.requested, known.running_m, known.place_running_m, known.place)
+        leg.starting_price, leg.voided = known.starting_price, known.voided
+        legs.append(leg)
+    bet = Bet(
+        row.id,
+        row.ts_ms,
+        row.digest,
+        book.customers[row.customer],
+        row.stake_m,
+        row.payout_m,
+        tuple(legs),
+        row.status,
+        row.paid_m,
+        row.voided,
+        free_bet=row.free_bet,
+        rate=row.rate,
+        payout_max_m=row.payout_max_m,
+    )
+    bet.cashed_out_stake_m, bet.cashed_out_m, bet.capped_m = row.cashed_out_stake_m, row.cashed_out_m, row.capped_m
+    if row.folds:
+        numbers: dict[str, int] = {}
+        groups = tuple(numbers.setdefault(leg.fixture, len(numbers)) for leg in row.legs)
+        shape = Shape(row.folds, groups, tuple(leg.banker for leg in row.legs))
+        bet.system = System(row.kind, shape, row.lines, row.each_way)
+    return bet
+
+
+def _read_pendings(book: Book, chunk: Pendings) -> None:
+    for row in chunk.rows:
+        customer = book.customers[row.customer]
+        waiting = PendingBet(
+            row.id, row.ts_ms, row.digest, customer, row.reserved_m, row.until_ms, row.stage, row.command
+        )
+        waiting.verdict, waiting.taken = row.verdict, row.taken
+        pending.restored(book, waiting, row.offer)
 
 
 def _read_answers(book: Book, chunk: Answers) -> None:
@@ -402,6 +648,11 @@ def _read_reserves(book: Book, chunk: Reserves) -> None:
 def _finish(book: Book, end: End) -> None:
     """The queues, which hold what has been read by now."""
     heapify(book.holds)
+    heapify(book.deciding)
+    heapify(book.endings)
+    book.scoring = {fixture_id: book.fixtures[fixture_id] for fixture_id in end.scoring}
+    for fixture in list(book.loose.values()):
+        liability.tighten(book, fixture)
     heapify(book.cut_offs)
     for fixture_id, market_id, due in end.settling:
         market = book.fixtures[fixture_id].markets[market_id]
@@ -417,6 +668,7 @@ _READERS: dict[type, Callable[[Book, Any], None]] = {
     Customers: _read_customers,
     Fixtures: _read_fixtures,
     Bets: _read_bets,
+    Pendings: _read_pendings,
     Answers: _read_answers,
     Reserves: _read_reserves,
 }

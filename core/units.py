@@ -17,6 +17,8 @@ PRICE_MIN = 10_001
 PRICE_MAX = 100_000_000
 FACTOR_ONE = 10_000
 """A void factor of one: the whole leg is void."""
+RATE_ONE = 1_000_000
+"""The rate of the book's own currency: minor units of it for 1 000 000 minor units of another."""
 MONEY_MAX = 10**15
 """The largest sum a single message may name, in minor units; sums of 9 000 such still fit a signed 64-bit integer."""
 
@@ -77,12 +79,22 @@ def payout_down(stake_m: int, numerator: int, denominator: int) -> int:
     return stake_m * numerator // denominator
 
 
-def stake_down(payout_m: int, price: int) -> int:
-    """The greatest stake in minor units whose net winnings at `price` stay within `payout_m`; rounded down.
+def stake_down(winnings_m: int, numerator: int, denominator: int) -> int:
+    """The greatest stake in minor units that wins at most `winnings_m` at this multiplier; rounded down.
 
     RULEBOOK 3's example: 100.00 net at 2.36 allows a stake of 73.52.
     """
-    return payout_m * PRICE_ONE // (price - PRICE_ONE)
+    return winnings_m * denominator // (numerator - denominator)
+
+
+def base_up(amount_m: int, rate: int) -> int:
+    """Money of an account in minor units of the book's currency, rounded up: a risk is never understated."""
+    return amount_m if rate == RATE_ONE else -(-amount_m * rate // RATE_ONE)
+
+
+def account_down(base_m: int, rate: int) -> int:
+    """Money of the book's currency in minor units of an account's, rounded down: a limit is never passed."""
+    return base_m if rate == RATE_ONE else base_m * RATE_ONE // rate
 
 
 def price_decimal(price: int) -> str:

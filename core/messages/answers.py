@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from core.messages.results import EachWay
+
 
 class UsedLeg(Struct, frozen=True, gc=False):
     """The price at which a leg was taken beside the one that was asked for."""
@@ -23,6 +25,21 @@ class Accepted(Struct, frozen=True, gc=False, tag="accepted", tag_field="type"):
     stake_m: int
     payout_m: int
     legs: tuple[UsedLeg, ...]
+    lines: int = 1
+    """The place parts of an each-way bet counted too."""
+
+
+class Pending(Struct, frozen=True, gc=False, tag="pending", tag_field="type"):
+    """The bet waits; it is decided by `until_ms` at the latest, and told on `bets.<customer>`; `bet.get` says how it
+    stands.
+
+    `stage` is "delayed" (in play), "referred" (a trader looks at it) or "offered" (the customer has a trader's offer).
+    """
+
+    id: str
+    ts_ms: int
+    stage: str
+    until_ms: int
 
 
 class Rejected(Struct, frozen=True, gc=False, tag="rejected", tag_field="type", omit_defaults=True):
@@ -61,7 +78,11 @@ class BetLegState(Struct, frozen=True, gc=False):
 
 
 class BetState(Struct, frozen=True, gc=False, tag="bet", tag_field="type"):
-    """A bet as it stands. `status` is the name of a BetStatus in lower case; `paid_m` what was paid out."""
+    """A bet as it stands.
+
+    `status` is the name of a BetStatus in lower case, or of what a pending bet waits for: "delayed", "referred",
+    "offered". `paid_m` is what was paid out by settlement, `cashed_out_m` what the customer got for what he sold.
+    """
 
     id: str
     customer: str
@@ -71,6 +92,91 @@ class BetState(Struct, frozen=True, gc=False, tag="bet", tag_field="type"):
     paid_m: int
     status: str
     legs: tuple[BetLegState, ...]
+    kind: str = ""
+    lines: int = 1
+    each_way: bool = False
+    free_bet: bool = False
+    cashed_out_m: int = 0
+    cashed_out_stake_m: int = 0
+    """The part of the stake that he sold."""
+    capped_m: int = 0
+    """What the payout maximum has cut off."""
+    until_ms: int = 0
+    """Of a pending bet: until when it waits at the latest. Offered: stake, payout and prices are those of the offer."""
+
+
+class MaxStake(Struct, frozen=True, gc=False, tag="max_stake", tag_field="type", omit_defaults=True):
+    """The greatest stake that would be accepted now, and why not more; 0: none. Nothing is reserved."""
+
+    stake_m: int
+    reason: str
+    """The name of the Rejection that a stake of one minor unit more would get."""
+    leg: int = -1
+    price: int = 0
+    limit: int = 0
+    detail: str = ""
+    lines: int = 1
+    payout_m: int = 0
+
+
+class CashOutQuote(Struct, frozen=True, gc=False, tag="cash_out", tag_field="type"):
+    """What the customer gets for `share_bp` of what still runs of his bet, while its markets are open."""
+
+    bet: str
+    share_bp: int
+    stake_m: int
+    """The part of the stake that would run no more."""
+    offer_m: int
+    until_ms: int
+
+
+class OwnLimit(Struct, frozen=True, gc=False):
+    """A limit the customer has set himself: `used_m` within the period; a raised one waits in `next_m` (0: none)."""
+
+    kind: str
+    period: str
+    limit_m: int
+    used_m: int
+    next_m: int
+    confirm_from_ms: int
+    """From when the raised one can be confirmed; 0: nothing waits."""
+
+
+class OwnLimits(Struct, frozen=True, gc=False, tag="own_limits", tag_field="type"):
+    """A customer's own limits and exclusions; times in ms, 0: none."""
+
+    customer: str
+    limits: tuple[OwnLimit, ...]
+    timed_out_until_ms: int
+    excluded_until_ms: int
+
+
+class FreeBetState(Struct, frozen=True, gc=False):
+    """A token that can stake a bet."""
+
+    token: str
+    stake_m: int
+    ends_ms: int
+    price_min: int
+
+
+class BonusState(Struct, frozen=True, gc=False):
+    """A deposit match under way: `staked_m` of `required_m`."""
+
+    bonus: str
+    amount_m: int
+    required_m: int
+    staked_m: int
+    ends_ms: int
+    price_min: int
+
+
+class Bonuses(Struct, frozen=True, gc=False, tag="bonuses", tag_field="type"):
+    """A customer's free bets and bonuses."""
+
+    customer: str
+    free_bets: tuple[FreeBetState, ...]
+    bonuses: tuple[BonusState, ...]
 
 
 class AccountState(Struct, frozen=True, gc=False, tag="account", tag_field="type"):
@@ -83,7 +189,9 @@ class AccountState(Struct, frozen=True, gc=False, tag="account", tag_field="type
     open_stakes_m: int
     reserved_m: int
     liability_m: int
-    """What his open bets can win beyond their stakes."""
+    """What his open bets can win beyond their stakes, in the book's currency."""
+    bonus_m: int = 0
+    """Bonuses that are not paid yet."""
 
 
 class SelectionOdds(Struct, frozen=True, gc=False, array_like=True):
@@ -108,6 +216,9 @@ class OddsImage(Struct, frozen=True, gc=False, tag="image", tag_field="type"):
     status: str
     in_play: bool
     prices: tuple[SelectionOdds, ...]
+    specifiers: dict[str, str] = {}
+    each_way: EachWay | None = None
+    delay_ms: int = 0
 
 
 class OddsDelta(Struct, frozen=True, gc=False, tag="delta", tag_field="type"):
@@ -123,6 +234,17 @@ class OddsDelta(Struct, frozen=True, gc=False, tag="delta", tag_field="type"):
     """`[[selection, price], ...]`, those that changed."""
 
 
+class OfferNotice(Struct, frozen=True, gc=False, tag="offer", tag_field="type"):
+    """On `bets.<customer>`: a trader's offer for a pending bet, to be taken with `bet.offer.take` until `until_ms`."""
+
+    id: str
+    ts_ms: int
+    stake_m: int
+    payout_m: int
+    prices: tuple[int, ...]
+    until_ms: int
+
+
 class SettledNotice(Struct, frozen=True, gc=False, tag="settled", tag_field="type"):
     """On `bets.<customer>`: a bet's status or payout changed."""
 
@@ -132,4 +254,16 @@ class SettledNotice(Struct, frozen=True, gc=False, tag="settled", tag_field="typ
     paid_m: int
 
 
-Answer = Accepted | Rejected | Done | BetState | AccountState | OddsImage
+Answer = (
+    Accepted
+    | Pending
+    | Rejected
+    | Done
+    | BetState
+    | MaxStake
+    | CashOutQuote
+    | OwnLimits
+    | Bonuses
+    | AccountState
+    | OddsImage
+)

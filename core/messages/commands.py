@@ -11,8 +11,25 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from core.messages.results import Result
-from core.units import Currency, Id, Key, Millis, Money, Name, OfferedPrice, OptionalCurrency, Price
+from core.grading.scores import Score
+from core.messages.results import EachWay, Result
+from core.units import (
+    MONEY_MAX,
+    Currency,
+    Id,
+    Key,
+    Millis,
+    Money,
+    Name,
+    OfferedPrice,
+    OptionalCurrency,
+    OptionalId,
+    Price,
+)
+
+Share = Annotated[int, Meta(ge=0, le=10_000, description="Hundredths of a per cent: 10 000 is the whole.")]
+OptionalMoney = Annotated[int, Meta(ge=0, le=MONEY_MAX, description="Minor units; 0: none.")]
+Delay = Annotated[int, Meta(ge=0, le=15_000, description="Milliseconds, up to 15 s.")]
 
 
 class PricePolicy(Enum):
@@ -42,20 +59,68 @@ class Leg(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     market: Key
     selection: Key
     price: Price
+    banker: bool = False
+    """Of a system: it stands in every line."""
+    starting_price: bool = False
+    """Paid at the price at the off; `price` is then what he was shown, and decides nothing."""
+
+
+Folds = Annotated[tuple[Annotated[int, Meta(ge=1, le=100)], ...], Meta(max_length=100)]
 
 
 class PlaceBet(Command, frozen=True, gc=False):
-    """`bet.place`: one line over all its legs, a single or an n-fold. The id is the bet's own from then on.
+    """`bet.place`: a single, an n-fold or a system (RULEBOOK 2). The id is the bet's own from then on.
 
-    Answered by Accepted or Rejected. `currency`, where given, must be the account's.
+    Without `kind` and `folds` it is one line over all legs. A system names its fold sizes, of any set, counted without
+    the bankers, or its `kind` ("trixie", "lucky15", ...: core/lines.py has them all). Legs of one fixture ("ways")
+    never share a line. Each-way doubles the lines: a win part and a place part.
+
+    Answered by Accepted, Pending (in-play delay, referral) or Rejected.
     """
 
     customer: Key
     stake_m: Money
+    """Of the whole bet; with `unit_stake` of each line."""
     legs: Annotated[tuple[Leg, ...], Meta(min_length=1)]
     policy: PricePolicy = PricePolicy.BETTER
-    tolerance_bp: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    tolerance_bp: Share = 0
     currency: OptionalCurrency = ""
+    """Where given, it must be the account's."""
+    kind: OptionalId = ""
+    folds: Folds = ()
+    each_way: bool = False
+    unit_stake: bool = False
+    lines: Annotated[int, Meta(ge=0)] = 0
+    """The number of lines the asker counts on; 0: he does not say. A mismatch is refused."""
+    partial: bool = False
+    """A stake above a limit is reduced to what is accepted, and taken at once."""
+    refer: bool = False
+    """A bet above a limit goes to a trader."""
+    free_bet: OptionalId = ""
+    """The token that stakes it; its stake is not paid back (RULEBOOK 7)."""
+
+
+class TakeOffer(Command, frozen=True, gc=False):
+    """`bet.offer.take`: the customer takes what a trader has offered for his bet."""
+
+    customer: Id
+    bet: Id
+
+
+class DeclineOffer(Command, frozen=True, gc=False):
+    """`bet.offer.decline`: the customer wants neither offer nor bet; also takes back a bet that waits for a trader."""
+
+    customer: Id
+    bet: Id
+
+
+class CashOut(Command, frozen=True, gc=False):
+    """`bet.cash-out.take`: the customer sells his bet, or a share of it, at the offer he was quoted."""
+
+    customer: Id
+    bet: Id
+    offer_m: Money
+    """The quote's."""
 
 
 class CancelBet(Command, frozen=True, gc=False):
@@ -113,6 +178,37 @@ class VoidReserve(Command, frozen=True, gc=False):
     reserve: Id
 
 
+class SetOwnLimit(Command, frozen=True, gc=False):
+    """`account.limit.set`: the customer limits himself (RULEBOOK 7).
+
+    Lowering holds at once. Raising, or taking a limit away, holds when it is confirmed 24 hours later
+    (ConfirmOwnLimit).
+    """
+
+    customer: Id
+    kind: Literal["deposit", "loss", "stake"]
+    period: Literal["day", "week", "month"]
+    """24 hours, 7 days, 30 days, each up to now."""
+    limit_m: OptionalMoney
+    """0: no limit."""
+
+
+class ConfirmOwnLimit(Command, frozen=True, gc=False):
+    """`account.limit.confirm`: the second confirmation of a raised limit, once its 24 hours have passed."""
+
+    customer: Id
+    kind: Literal["deposit", "loss", "stake"]
+    period: Literal["day", "week", "month"]
+
+
+class ExcludeCustomer(Command, frozen=True, gc=False):
+    """`account.exclude`: a time-out or a self-exclusion: no bet, no deposit until then; it can only be made longer."""
+
+    customer: Id
+    kind: Literal["time_out", "self_exclusion"]
+    until_ms: Millis
+
+
 class DeskCommand(Command, frozen=True, gc=False):
     """What every command of the desk has: who gave it."""
 
@@ -127,6 +223,114 @@ class SetCustomerStatus(DeskCommand, frozen=True, gc=False):
     reason: Name
 
 
+class VerifyCustomer(DeskCommand, frozen=True, gc=False):
+    """`desk.customer.verify`: who he is was checked, or is no longer taken as checked."""
+
+    customer: Id
+    verified: bool
+    reason: Name
+
+
+class SetCustomerFactor(DeskCommand, frozen=True, gc=False):
+    """`desk.customer.factor`: multiplies stake and liability limits for one customer (RULEBOOK 3).
+
+    The factor of his sport goes before the one of all sports.
+    """
+
+    customer: Id
+    factor_bp: Annotated[int, Meta(ge=0, le=1_000_000)]
+    """x 10 000: 5 000 is half; 10 000 takes it back."""
+    sport: OptionalId = ""
+    """Empty: all sports."""
+    phase: Literal["pre_match", "in_play"] = "pre_match"
+
+
+class Ramp(Struct, frozen=True, gc=False, array_like=True):
+    """`[before_ms, share]`: longer than that before the start, only this share of a limit applies."""
+
+    before_ms: Millis
+    share_bp: Share
+
+
+class SetLimit(DeskCommand, frozen=True, gc=False):
+    """`desk.limit.set`: a node of the limits tree (RULEBOOK 3), in minor units of the book's currency; 0: not set here.
+
+    The node is what is named: nothing (the book), `sport`, `sport` and `competition`, `fixture`, `sport` and
+    `market_type`, `fixture` and `market`, or those and `selection`. The nearest setting wins for stake, payout and
+    ramp; for liability every node binds.
+    """
+
+    sport: OptionalId = ""
+    competition: Name = ""
+    fixture: OptionalId = ""
+    market_type: OptionalId = ""
+    market: OptionalId = ""
+    selection: OptionalId = ""
+    stake_max_m: OptionalMoney = 0
+    payout_max_m: OptionalMoney = 0
+    liability_max_m: OptionalMoney = 0
+    ramp: Annotated[tuple[Ramp, ...], Meta(max_length=10)] = ()
+
+
+class SetRate(DeskCommand, frozen=True, gc=False):
+    """`desk.rate.set`: what a currency is worth; bets keep the rate at which they were taken."""
+
+    currency: Currency
+    rate: Annotated[int, Meta(ge=1, le=10**12)]
+    """Minor units of the book's currency for 1 000 000 minor units of this one."""
+
+
+class GrantFreeBet(DeskCommand, frozen=True, gc=False):
+    """`desk.bonus.free-bet`: a token for one bet of this stake, not paid back (RULEBOOK 7)."""
+
+    customer: Id
+    token: Id
+    stake_m: Money
+    ends_ms: Millis
+    price_min: OfferedPrice = 0
+    """Of the bet, all legs together; 0: any."""
+
+
+class GrantBonus(DeskCommand, frozen=True, gc=False):
+    """`desk.bonus.match`: a deposit match: `bonus_m` is paid once (deposit + bonus) x `times` has been staked."""
+
+    customer: Id
+    bonus: Id
+    deposit_m: Money
+    bonus_m: Money
+    times: Annotated[int, Meta(ge=1, le=1000)]
+    ends_ms: Millis
+    price_min: OfferedPrice = 0
+    """Bets below it do not count; 0: all do."""
+
+
+class CancelBonus(DeskCommand, frozen=True, gc=False):
+    """`desk.bonus.cancel`: takes a free bet that is not staked, or a bonus that is not paid, back."""
+
+    customer: Id
+    bonus: Id
+    """Of the bonus, or the token."""
+    reason: Name
+
+
+class AnswerReferral(DeskCommand, frozen=True, gc=False):
+    """`desk.bet.answer`: the trader's word on a bet that waits for him (RULEBOOK 3).
+
+    "accept": as asked, stake and payout maximum waived, liability limits not. "offer": another stake or other prices,
+    reserved for the customer until `until_ms`. "decline": no.
+    """
+
+    bet: Id
+    action: Literal["accept", "offer", "decline"]
+    stake_m: OptionalMoney = 0
+    """Of an offer: the whole stake, at most what was asked; 0: as asked."""
+    prices: tuple[Price, ...] = ()
+    """Of an offer: one for each leg; empty: the live ones."""
+    until_ms: Millis = 0
+    """Of an offer; 0: as long as offers usually stand (limits.offer_ms)."""
+    reason: Name = ""
+
+
 class DefineFixture(DeskCommand, frozen=True, gc=False):
     """`desk.fixture.define`: a fixture that no feed brings, or a correction of one."""
 
@@ -135,6 +339,8 @@ class DefineFixture(DeskCommand, frozen=True, gc=False):
     sport: Id
     competition: Name
     start_ms: Millis
+    outright_of: Name = ""
+    """The competition whose winner this is: not combinable with its matches (RULEBOOK 2)."""
 
 
 class NamedSelection(Struct, frozen=True, gc=False, array_like=True):
@@ -142,6 +348,9 @@ class NamedSelection(Struct, frozen=True, gc=False, array_like=True):
 
     id: Id
     name: Name
+
+
+Parts = Annotated[tuple[tuple[Id, Id], ...], Meta(max_length=20, description="[[market, selection], ...]")]
 
 
 class DefineMarket(DeskCommand, frozen=True, gc=False):
@@ -156,6 +365,13 @@ class DefineMarket(DeskCommand, frozen=True, gc=False):
     """How many selections win, e.g. 3 in a race's place market."""
     cut_off_ms: Millis = 0
     """When betting ends; 0: by suspension only."""
+    specifiers: dict[Id, Id] = {}
+    """What tells one market of its type from another, e.g. {"total": "2.5"} (core/grading/markets.py)."""
+    each_way: EachWay | None = None
+    delay_ms: Delay = 0
+    """How long each bet on it waits (RULEBOOK 3, in-play delay)."""
+    parts: Parts = ()
+    """Of a bet builder: the selections of this fixture that must all win, priced together."""
 
 
 class OpenMarket(DeskCommand, frozen=True, gc=False):
@@ -190,6 +406,41 @@ class SettleMarket(DeskCommand, frozen=True, gc=False):
     reason: Name = ""
 
 
+class SettleFixture(DeskCommand, frozen=True, gc=False):
+    """`desk.fixture.settle`: a score; every market of the fixture that it decides gets its results from it."""
+
+    fixture: Id
+    score: Score
+    reason: Name = ""
+
+
+class WithdrawSelection(DeskCommand, frozen=True, gc=False):
+    """`desk.selection.withdraw`: a runner is out: its bets are void, the others' before are reduced by Rule 4."""
+
+    fixture: Id
+    market: Id
+    selection: Id
+    price: OfferedPrice
+    """At which it was offered when it was withdrawn; 0: no deduction."""
+    at_ms: Millis
+    """When it was withdrawn."""
+
+
+class NamedPrice(Struct, frozen=True, gc=False, array_like=True):
+    """`[selection, price]`."""
+
+    selection: Id
+    price: Price
+
+
+class SetStartingPrices(DeskCommand, frozen=True, gc=False):
+    """`desk.market.starting-prices`: the prices at the off; given again, a correction."""
+
+    fixture: Id
+    market: Id
+    prices: Annotated[tuple[NamedPrice, ...], Meta(min_length=1)]
+
+
 class CancelMarket(DeskCommand, frozen=True, gc=False):
     """`desk.market.void`: all its bets, or those placed from `from_ms` until before `to_ms`, are void on this leg."""
 
@@ -202,16 +453,18 @@ class CancelMarket(DeskCommand, frozen=True, gc=False):
 
 
 class RollBackMarket(DeskCommand, frozen=True, gc=False):
-    """`desk.market.rollback`: takes back the results or the cancels; bets are open again until new ones come."""
+    """`desk.market.rollback`: takes back results, cancels or withdrawals; bets stand as if they had not been."""
 
     fixture: Id
     market: Id
-    what: Literal["results", "cancel"]
+    what: Literal["results", "cancel", "withdrawals"]
     reason: Name
 
 
 class VoidBet(DeskCommand, frozen=True, gc=False):
-    """`desk.bet.void`: the operator cancels a bet, open or settled (palpable error); the stake comes back."""
+    """`desk.bet.void`: the operator cancels a bet, open or settled (palpable error), whole or one leg of it."""
 
     bet: Id
     reason: Name
+    leg: Annotated[int, Meta(ge=-1, le=100)] = -1
+    """Index of the leg; -1: the whole bet, whose stake comes back."""

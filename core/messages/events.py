@@ -12,8 +12,10 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from core.messages.commands import NamedSelection
-from core.messages.results import Result
+from core.grading.scores import Score
+from core.messages.commands import NamedPrice, NamedSelection, PlaceBet, Ramp
+from core.messages.results import EachWay, Result
+from core.units import RATE_ONE
 
 
 class BetStatus(IntEnum):
@@ -25,6 +27,19 @@ class BetStatus(IntEnum):
     LOST = 2
     VOID = 3
     """Every leg is void, or the bet was: the stake comes back."""
+    CASHED_OUT = 4
+    """Sold back whole."""
+
+
+class Stage(IntEnum):
+    """What a pending bet waits for. Numbers are journalled."""
+
+    DELAYED = 0
+    """For the end of the in-play delay."""
+    REFERRED = 1
+    """For a trader."""
+    OFFERED = 2
+    """For the customer, who has a trader's offer."""
 
 
 class AcceptedLeg(Struct, frozen=True, gc=False, array_like=True):
@@ -44,6 +59,11 @@ class AcceptedLeg(Struct, frozen=True, gc=False, array_like=True):
     sequence: int
     """The producer's sequence of the market's last message."""
     in_play: bool
+    banker: bool = False
+    starting_price: bool = False
+    """Paid at the starting price; `price` was the live one."""
+    place: EachWay | None = None
+    """The terms of its place part, fixed now: places by number."""
 
 
 class RejectedLeg(Struct, frozen=True, gc=False, array_like=True):
@@ -170,6 +190,7 @@ class FixtureDefined(Struct, frozen=True, gc=False, array_like=True, tag=10):
     sport: str
     competition: str
     start_ms: int
+    outright_of: str = ""
 
 
 class MarketDefined(Struct, frozen=True, gc=False, array_like=True, tag=11):
@@ -191,6 +212,10 @@ class MarketDefined(Struct, frozen=True, gc=False, array_like=True, tag=11):
     winners: int
     cut_off_ms: int
     selections: tuple[NamedSelection, ...]
+    specifiers: dict[str, str] = {}
+    each_way: EachWay | None = None
+    delay_ms: int = 0
+    parts: tuple[tuple[str, str], ...] = ()
 
 
 class MarketStatusSet(Struct, frozen=True, gc=False, array_like=True, tag=12):
@@ -250,7 +275,7 @@ class MarketCancelled(Struct, frozen=True, gc=False, array_like=True, tag=15):
 
 
 class MarketRolledBack(Struct, frozen=True, gc=False, array_like=True, tag=16):
-    """The results ("results") or the cancels ("cancel") of a market are taken back."""
+    """The "results", the "cancel"s or the "withdrawals" of a market are taken back."""
 
     ts_ms: int
     id: str
@@ -295,10 +320,28 @@ class BetAccepted(Struct, frozen=True, gc=False, array_like=True, tag=20):
     payout_m: int
     """What is paid if every leg wins."""
     legs: tuple[AcceptedLeg, ...]
+    kind: str = ""
+    """What its lines are called: empty of a single or an n-fold, the named kind, else "system"."""
+    folds: tuple[int, ...] = ()
+    """Empty: one line over all legs."""
+    lines: int = 1
+    """The place parts of an each-way bet counted too."""
+    each_way: bool = False
+    free_bet: str = ""
+    """The token that stakes it: house:bonus -> open_stakes."""
+    rate: int = RATE_ONE
+    """What its currency was worth in the book's."""
+    payout_max_m: int = 0
+    """The most it may win beyond its stake; 0: no maximum was known (bets of the first release)."""
+    reserved_m: int = 0
+    """What it had reserved while it was pending: reserved -> open_stakes for the stake, -> cash for the rest."""
 
 
 class BetRejected(Struct, frozen=True, gc=False, array_like=True, tag=21):
-    """A bet of a known customer was refused. Fields behind `reason`: see the Rejected answer."""
+    """A bet of a known customer was refused, at once or at the end of its waiting.
+
+    Fields behind `reason`: see the Rejected answer.
+    """
 
     ts_ms: int
     id: str
@@ -312,6 +355,9 @@ class BetRejected(Struct, frozen=True, gc=False, array_like=True, tag=21):
     limit: int
     stake_accepted_m: int
     detail: str
+    currency: str = ""
+    reserved_m: int = 0
+    """What it had reserved while it was pending: reserved -> cash."""
 
 
 class BetSettled(Struct, frozen=True, gc=False, array_like=True, tag=22):
@@ -329,6 +375,10 @@ class BetSettled(Struct, frozen=True, gc=False, array_like=True, tag=22):
     was_paid_m: int
     status: int
     paid_m: int
+    capped_m: int = 0
+    """What the payout maximum has cut off."""
+    free_bet: bool = False
+    """A free bet: its stake comes from and, void, goes back to house:bonus."""
 
 
 class BetAdvanced(Struct, frozen=True, gc=False, array_like=True, tag=23):
@@ -347,6 +397,277 @@ class BetVoided(Struct, frozen=True, gc=False, array_like=True, tag=24):
     author: str
     bet: str
     customer: str
+    reason: str
+    leg: int = -1
+    """The leg that is void; -1: the whole bet."""
+
+
+class BetPending(Struct, frozen=True, gc=False, array_like=True, tag=25):
+    """A bet waits, and is decided again in full at `until_ms` (RULEBOOK 3): cash -> reserved for its stake."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    customer: str
+    currency: str
+    reserved_m: int
+    """0 of a free bet."""
+    until_ms: int
+    stage: int
+    command: PlaceBet
+    reason: int = 0
+    """Of a referral: the Rejection for which it was referred, and what goes with it."""
+    leg: int = -1
+    limit: int = 0
+    stake_accepted_m: int = 0
+    detail: str = ""
+
+
+class ReferralAnswered(Struct, frozen=True, gc=False, array_like=True, tag=26):
+    """The trader has answered; BetAccepted, BetRejected or BetOffered follows at once."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    author: str
+    bet: str
+    customer: str
+    action: str
+    stake_m: int
+    prices: tuple[int, ...]
+    until_ms: int
+    reason: str
+
+
+class BetOffered(Struct, frozen=True, gc=False, array_like=True, tag=27):
+    """A trader's offer, reserved until `until_ms`: its liability counts. reserved -> cash for what it takes less."""
+
+    ts_ms: int
+    author: str
+    customer: str
+    currency: str
+    until_ms: int
+    returned_m: int
+    bet: BetAccepted
+    """What it becomes if it is taken."""
+
+
+class OfferAnswered(Struct, frozen=True, gc=False, array_like=True, tag=28):
+    """The customer has answered an offer; BetAccepted or BetRejected follows at once."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    customer: str
+    bet: str
+    taken: bool
+
+
+class BetCashedOut(Struct, frozen=True, gc=False, array_like=True, tag=29):
+    """A share of a bet was sold: open_stakes -> house:betting for `stake_m`, house:betting -> cash for `paid_m`."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    customer: str
+    currency: str
+    bet: str
+    stake_m: int
+    """The part of the stake that runs no more."""
+    paid_m: int
+
+
+class FixtureScored(Struct, frozen=True, gc=False, array_like=True, tag=40):
+    """A score. The markets that it decides follow in slices, those of `source`, or all where that is the desk."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    source: str
+    author: str
+    sequence: int
+    fixture: str
+    score: Score
+    reason: str
+
+
+class ScoringAdvanced(Struct, frozen=True, gc=False, array_like=True, tag=41):
+    """The next `markets` markets of a scored fixture were graded; what they gave stands before this."""
+
+    ts_ms: int
+    fixture: str
+    markets: int
+
+
+class SelectionWithdrawn(Struct, frozen=True, gc=False, array_like=True, tag=42):
+    """A runner did not start: its bets are void; the others' taken before `at_ms` lose `deduction_pc` of winnings."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    source: str
+    author: str
+    sequence: int
+    fixture: str
+    market: str
+    selection: str
+    price: int
+    at_ms: int
+    deduction_pc: int
+    """By Rule 4, per cent (pence in the pound)."""
+
+
+class StartingPricesSet(Struct, frozen=True, gc=False, array_like=True, tag=43):
+    """The prices at the off."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    source: str
+    author: str
+    sequence: int
+    fixture: str
+    market: str
+    prices: tuple[NamedPrice, ...]
+
+
+class LimitSet(Struct, frozen=True, gc=False, array_like=True, tag=44):
+    """A node of the limits tree; 0: not set there."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    author: str
+    sport: str
+    competition: str
+    fixture: str
+    market_type: str
+    market: str
+    selection: str
+    stake_max_m: int
+    payout_max_m: int
+    liability_max_m: int
+    ramp: tuple[Ramp, ...]
+
+
+class CustomerFactorSet(Struct, frozen=True, gc=False, array_like=True, tag=45):
+    """What multiplies a customer's limits; 10 000: nothing."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    author: str
+    customer: str
+    factor_bp: int
+    sport: str
+    in_play: bool
+
+
+class RateSet(Struct, frozen=True, gc=False, array_like=True, tag=46):
+    """What a currency is worth: minor units of the book's for 1 000 000 of its own."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    author: str
+    currency: str
+    rate: int
+
+
+class CustomerVerified(Struct, frozen=True, gc=False, array_like=True, tag=47):
+    """Who the customer is was checked, or is no longer taken as checked."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    author: str
+    customer: str
+    verified: bool
+    reason: str
+
+
+class OwnLimitSet(Struct, frozen=True, gc=False, array_like=True, tag=48):
+    """The customer's own limit. `confirm_from_ms` 0: it holds; else it is raised and waits for its confirmation."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    customer: str
+    kind: str
+    period: str
+    limit_m: int
+    confirm_from_ms: int
+
+
+class OwnLimitConfirmed(Struct, frozen=True, gc=False, array_like=True, tag=49):
+    """The raised limit holds from now on."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    customer: str
+    kind: str
+    period: str
+    limit_m: int
+
+
+class CustomerExcluded(Struct, frozen=True, gc=False, array_like=True, tag=50):
+    """No bet and no deposit until then; `kind` is "time_out" or "self_exclusion"."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    customer: str
+    kind: str
+    until_ms: int
+
+
+class FreeBetGranted(Struct, frozen=True, gc=False, array_like=True, tag=51):
+    """A token for one bet."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    author: str
+    customer: str
+    token: str
+    stake_m: int
+    ends_ms: int
+    price_min: int
+
+
+class BonusGranted(Struct, frozen=True, gc=False, array_like=True, tag=52):
+    """house:bonus -> bonus; paid out once `required_m` has been staked on settled bets."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    author: str
+    customer: str
+    currency: str
+    bonus: str
+    amount_m: int
+    required_m: int
+    ends_ms: int
+    price_min: int
+
+
+class BonusEnded(Struct, frozen=True, gc=False, array_like=True, tag=53):
+    """A bonus is paid (bonus -> cash), or it or a free bet has run out or was taken back (bonus -> house:bonus).
+
+    `how` is "paid", "expired" or "cancelled"; `id`, `digest` and `author` are empty but for a cancel. `amount_m` is 0
+    of a free bet.
+    """
+
+    ts_ms: int
+    id: str
+    digest: int
+    author: str
+    customer: str
+    currency: str
+    bonus: str
+    how: str
+    amount_m: int
     reason: str
 
 
@@ -387,7 +708,26 @@ Event = (
     | BetSettled
     | BetAdvanced
     | BetVoided
+    | BetPending
+    | ReferralAnswered
+    | BetOffered
+    | OfferAnswered
+    | BetCashedOut
     | CommandRejected
+    | FixtureScored
+    | ScoringAdvanced
+    | SelectionWithdrawn
+    | StartingPricesSet
+    | LimitSet
+    | CustomerFactorSet
+    | RateSet
+    | CustomerVerified
+    | OwnLimitSet
+    | OwnLimitConfirmed
+    | CustomerExcluded
+    | FreeBetGranted
+    | BonusGranted
+    | BonusEnded
 )
 
 

@@ -16,7 +16,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from core.messages.results import Result
+from core.grading.scores import Score
+from core.messages.commands import Delay, NamedPrice, Parts
+from core.messages.results import EachWay, Result
 from core.units import Count, Id, Millis, Name, OfferedPrice, OptionalId
 
 
@@ -47,6 +49,8 @@ class FixtureChange(FeedMessage, frozen=True, gc=False, tag="fixture"):
     sport: Id
     competition: Name
     start_ms: Millis
+    outright_of: Name = ""
+    """The competition whose winner this is: not combinable with its matches."""
 
 
 class PricedSelection(Struct, frozen=True, gc=False, array_like=True):
@@ -75,6 +79,15 @@ class MarketImage(FeedMessage, frozen=True, gc=False, tag="market"):
     winners: Annotated[int, Meta(ge=1, le=100)] = 1
     cut_off_ms: Millis = 0
     """When betting ends; 0: by status only."""
+    specifiers: dict[Id, Id] = {}
+    """What tells one market of its type from another, e.g. {"total": "2.5"} (core/grading/markets.py)."""
+    each_way: EachWay | None = None
+    """Offered each-way at these terms; its results then need positions."""
+    delay_ms: Delay = 0
+    """How long a bet in play waits."""
+    parts: Parts = ()
+    """Of a bet builder: the selections of this fixture that must all win, priced together by the provider. It has one
+    selection, and its results follow from the parts'."""
 
 
 class SelectionPrice(Struct, frozen=True, gc=False, array_like=True):
@@ -107,6 +120,10 @@ class Suspend(FeedMessage, frozen=True, gc=False, tag="suspend"):
     group: OptionalId = ""
 
 
+Certainty = Literal[1, 2]
+"""1: provisional, 2: confirmed (UOF). Whether a provisional result settles is the operator's choice."""
+
+
 class MarketResults(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The results of all selections of one market."""
 
@@ -119,6 +136,34 @@ class Settlement(FeedMessage, frozen=True, gc=False, tag="settlement"):
 
     fixture: Id
     markets: tuple[MarketResults, ...]
+    certainty: Certainty = 2
+
+
+class FixtureScore(FeedMessage, frozen=True, gc=False, tag="score"):
+    """A score: every market of this producer that it decides gets its results from it; of a new score, corrections."""
+
+    fixture: Id
+    score: Score
+    certainty: Certainty = 2
+
+
+class Withdrawal(FeedMessage, frozen=True, gc=False, tag="withdrawal"):
+    """A runner is withdrawn: its bets are void, the others' taken before `at_ms` are reduced by Rule 4."""
+
+    fixture: Id
+    market: Id
+    selection: Id
+    price: OfferedPrice
+    """At which it was offered when it was withdrawn; 0: no deduction."""
+    at_ms: Millis
+
+
+class StartingPrices(FeedMessage, frozen=True, gc=False, tag="starting_prices"):
+    """The prices at the off; told again, a correction."""
+
+    fixture: Id
+    market: Id
+    prices: tuple[NamedPrice, ...]
 
 
 class Cancel(FeedMessage, frozen=True, gc=False, tag="cancel"):
@@ -131,11 +176,11 @@ class Cancel(FeedMessage, frozen=True, gc=False, tag="cancel"):
 
 
 class Rollback(FeedMessage, frozen=True, gc=False, tag="rollback"):
-    """Takes back the results or the cancels of the markets."""
+    """Takes back the results, the cancels or the withdrawals of the markets."""
 
     fixture: Id
     markets: tuple[Id, ...]
-    what: Literal["results", "cancel"]
+    what: Literal["results", "cancel", "withdrawals"]
 
 
 class Heartbeat(FeedMessage, frozen=True, gc=False, tag="heartbeat"):
@@ -156,6 +201,9 @@ AnyFeedMessage = (
     | OddsChange
     | Suspend
     | Settlement
+    | FixtureScore
+    | Withdrawal
+    | StartingPrices
     | Cancel
     | Rollback
     | Heartbeat

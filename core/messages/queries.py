@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
 
-from core.units import Id
+from msgspec import Meta, Struct
+
+from core.messages.commands import Folds, Leg, Share
+from core.units import Id, Key, OptionalId
 
 
 class GetBet(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """`bet.get`: the state of a bet the engine still holds; older ones are answered from Postgres."""
 
     bet: Id
+
+
+class GetMaxStake(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`bet.max-stake`: the stake that would be accepted now, and what limits it; fields as in PlaceBet."""
+
+    customer: Key
+    legs: Annotated[tuple[Leg, ...], Meta(min_length=1)]
+    kind: OptionalId = ""
+    folds: Folds = ()
+    each_way: bool = False
+
+
+class GetCashOut(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`bet.cash-out.quote`: what he gets if he sells his bet, or a share of it, now; the last quote stands."""
+
+    customer: Id
+    bet: Id
+    share_bp: Annotated[Share, Meta(ge=1)] = 10_000
+
+
+class GetOwnLimits(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`account.limits`: what a customer has set himself, and how much of it is used."""
+
+    customer: Id
+
+
+class GetBonuses(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`account.bonuses`: a customer's free bets and bonuses."""
+
+    customer: Id
 
 
 class GetAccount(Struct, frozen=True, gc=False, forbid_unknown_fields=True):

@@ -23,6 +23,9 @@ class Result(Struct, frozen=True, gc=False, array_like=True):
     void_factor: Literal[0, 5000, 10000] = 0
     dead_heat_places: Annotated[int, Meta(ge=1, le=100)] = 1
     dead_heat_sharing: Annotated[int, Meta(ge=1, le=100)] = 1
+    position: Annotated[int, Meta(ge=0, le=1000)] = 0
+    """Where it came in, 1 the first, equal where it could not be told apart; 0: unplaced, or not a race. Place parts of
+    each-way bets are settled by it."""
 
     def __post_init__(self) -> None:
         """Raise ValueError, which decoders name with the field, for a dead heat that would pay more than a win."""
@@ -31,9 +34,25 @@ class Result(Struct, frozen=True, gc=False, array_like=True):
             raise ValueError(msg)
 
 
-def multiplier(result: Result, price: int) -> tuple[int, int]:
-    """The leg's multiplier `vf + (1 - vf) x result x price x dhf` (RULEBOOK 5), exact: (numerator, denominator)."""
+class EachWay(Struct, frozen=True, gc=False, array_like=True):
+    """A market's each-way terms: `[places, numerator, denominator, handicap]`; 0 places: the usual terms (RULEBOOK 5).
+
+    The place part is paid at 1 + (price - 1) x numerator / denominator if the selection is among the first `places`.
+    """
+
+    places: Annotated[int, Meta(ge=0, le=20)] = 0
+    numerator: Annotated[int, Meta(ge=1, le=100)] = 1
+    denominator: Annotated[int, Meta(ge=1, le=100)] = 1
+    handicap: bool = False
+    """Of a handicap race: it has usual terms of its own."""
+
+
+def multiplier(result: Result, price: int, scale: int = 1) -> tuple[int, int]:
+    """The leg's multiplier `vf + (1 - vf) x result x price x dhf` (RULEBOOK 5), exact: (numerator, denominator).
+
+    `price` is decimal odds x 10 000 x `scale`.
+    """
     void = result.void_factor
     won = (FACTOR_ONE - void) * result.result * price * result.dead_heat_places
     sharing = result.dead_heat_sharing
-    return void * PRICE_ONE * sharing + won, DENOMINATOR * sharing
+    return void * PRICE_ONE * scale * sharing + won, DENOMINATOR * scale * sharing

@@ -21,7 +21,7 @@ from tests.core.world import NOON, World, dead_heat, half_lost, half_won, lost, 
 HOME = ("match/winner", "home", 20_000)
 RED = ("final/winner", "red", 30_000)
 ONE = ("race/winner", "one", 50_000)
-OPEN, WON, LOST, VOID = BetStatus
+OPEN, WON, LOST, VOID, _ = BetStatus
 
 
 def stage(**changed: int | str) -> World:

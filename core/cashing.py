@@ -1,0 +1,152 @@
+"""Cash-out: the customer sells his bet, or a share of it, back to the house before it is decided (RULEBOOK 5).
+
+The offer is what the bet can be expected to pay: of each line its stake times what its decided legs have made of it
+times, for each open leg, its price times the chance that it wins, which is one over the live price with the margin
+removed in proportion; less the cash-out margin. A quote stands for a few seconds and is kept live: after a restart
+there is none.
+"""
+
+from __future__ import annotations
+
+from core import ledger, liability, lines, protection
+from core.book import Bet, BetLeg, Book, Market, Quote
+from core.liability import Multiplier
+from core.limits import Limits
+from core.markets import obstacle
+from core.messages import answers as an
+from core.messages import commands as co
+from core.messages import events as ev
+from core.messages import queries as qu
+from core.messages.rejections import Rejection
+from core.refusals import Refusal
+from core.units import PRICE_ONE, payout_down
+
+_OPEN, _CASHED_OUT = ev.BetStatus.OPEN.value, ev.BetStatus.CASHED_OUT.value
+SHARE_ONE = 10_000
+
+
+def quote(book: Book, limits: Limits, query: qu.GetCashOut, now_ms: int) -> an.Answer:
+    """What the customer gets now; it replaces the quote before."""
+    bet = _bet(book, query.customer, query.bet)
+    if isinstance(bet, Refusal):
+        return bet.answer(query.bet)
+    worth = value(bet, limits, now_ms)
+    if isinstance(worth, Refusal):
+        return worth.answer(query.bet)
+    stake_m = payout_down(bet.running_stake_m, query.share_bp, SHARE_ONE)
+    numerator, denominator = worth
+    offer_m = payout_down(stake_m, numerator * (SHARE_ONE - limits.cash_out_margin_bp), denominator * SHARE_ONE)
+    if not offer_m:
+        return Refusal(Rejection.CASH_OUT_NOT_OFFERED, detail="it is worth nothing").answer(query.bet)
+    until_ms = now_ms + limits.cash_out_quote_ms
+    _drop_old(book, now_ms)
+    book.quotes[bet.id] = Quote(query.share_bp, stake_m, offer_m, until_ms)
+    return an.CashOutQuote(bet.id, query.share_bp, stake_m, offer_m, until_ms)
+
+
+def _drop_old(book: Book, now_ms: int) -> None:
+    """Quotes are kept in the order in which they run out; a few that have are forgotten with each new one."""
+    for bet_id in [bet_id for bet_id, _ in zip(book.quotes, range(2), strict=False)]:
+        if book.quotes[bet_id].until_ms < now_ms:
+            del book.quotes[bet_id]
+
+
+def _bet(book: Book, customer: str, bet_id: str) -> Bet | Refusal:
+    """An open bet of the customer's that can be sold."""
+    bet = book.bets.get(bet_id)
+    if bet is None or bet.customer.id != customer:
+        return Refusal(Rejection.BET_UNKNOWN)
+    if bet.status != _OPEN or bet.voided:
+        return Refusal(Rejection.BET_NOT_OPEN)
+    if bet.free_bet:
+        return Refusal(Rejection.CASH_OUT_NOT_OFFERED, detail="a free bet")
+    if bet.system is not None and bet.system.each_way:
+        return Refusal(Rejection.CASH_OUT_NOT_OFFERED, detail="each-way: the place part has no live price")
+    if any(leg.starting_price for leg in bet.legs):
+        return Refusal(Rejection.CASH_OUT_NOT_OFFERED, detail="at the starting price")
+    return bet
+
+
+def value(bet: Bet, limits: Limits, now_ms: int) -> Multiplier | Refusal:
+    """What a stake of one on the whole bet can be expected to pay; refused at the first leg's obstacle."""
+    weights = []
+    for index, leg in enumerate(bet.legs):
+        weight = liability.win_multiplier(bet, leg)
+        if weight is None:
+            found = _expected(leg, limits, now_ms)
+            if isinstance(found, Refusal):
+                return found._replace(leg=index)
+            weight = found
+        weights.append(weight)
+    system = bet.system
+    if system is not None:
+        numerator, denominator = lines.total(system.shape, weights)
+        return numerator, denominator * system.lines
+    numerator, denominator = 1, 1
+    for above, below in weights:
+        numerator, denominator = numerator * above, denominator * below
+    return numerator, denominator
+
+
+def _expected(leg: BetLeg, limits: Limits, now_ms: int) -> Multiplier | Refusal:
+    """An open leg's price times its chance now."""
+    selection = leg.selection
+    market = selection.market
+    refusal = obstacle(market, limits, now_ms)
+    if refusal is not None:
+        return refusal._replace(price=selection.price)
+    if not selection.price:
+        return Refusal(Rejection.SELECTION_UNPRICED)
+    above, below = chance(market, selection.price)
+    return leg.price * above, PRICE_ONE * below
+
+
+def chance(market: Market, price: int) -> Multiplier:
+    """The chance of a selection at its live price, the margin removed in proportion, at most 1 (RULEBOOK 8).
+
+    1 / price over the sum of all 1 / price, which stands for as many winners as the market has. A market whose prices
+    sum to less than that has no margin to remove.
+    """
+    inverse = sum(PRICE_ONE * PRICE_ONE * 1_000_000 // each.price for each in market.selections.values() if each.price)
+    whole = PRICE_ONE * 1_000_000 * market.winners
+    if inverse <= whole:
+        return PRICE_ONE, price
+    return PRICE_ONE * whole, price * inverse
+
+
+def decide(book: Book, limits: Limits, command: co.CashOut, digest: int, now_ms: int) -> ev.Event | Refusal:
+    """The quote is taken, while it stands and the markets of its open legs are open."""
+    bet = _bet(book, command.customer, command.bet)
+    if isinstance(bet, Refusal):
+        return bet
+    quoted = book.quotes.get(bet.id)
+    if quoted is None or quoted.until_ms < now_ms or quoted.offer_m != command.offer_m:
+        return Refusal(Rejection.CASH_OUT_CHANGED)
+    worth = value(bet, limits, now_ms)
+    if isinstance(worth, Refusal):
+        return worth
+    customer = bet.customer
+    return ev.BetCashedOut(
+        now_ms, command.id, digest, customer.id, customer.currency, bet.id, quoted.stake_m, quoted.offer_m
+    )
+
+
+def apply(book: Book, event: ev.BetCashedOut) -> None:
+    """The sold part of the stake runs no more; sold whole, the bet is done."""
+    bet = book.bets[event.bet]
+    customer = bet.customer
+    liability.count(customer, bet, -1)
+    bet.cashed_out_stake_m += event.stake_m
+    bet.cashed_out_m += event.paid_m
+    book.quotes.pop(bet.id, None)
+    if bet.running_stake_m:
+        liability.count(customer, bet, 1)
+    else:
+        bet.status = _CASHED_OUT
+        book.open_bets -= 1
+        for market in bet.markets():
+            market.open_bets -= 1
+    liability.rerun(book, bet)
+    ledger.post(book, customer, event)
+    if customer.protection is not None:
+        protection.returned(customer, event, bet.ts_ms)

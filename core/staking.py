@@ -1,0 +1,266 @@
+"""The stake of a slip against the limits: stake, payout, liability from the selection up to the book (RULEBOOK 3 and
+4).
+
+Limits are in minor units of the book's currency, stakes in the account's; what is answered is in the account's.
+
+Liabilities are first looked at by an upper bound that costs a few additions a leg: each leg on its own market, and the
+sums above it. Only a slip that the bound refuses is tried in earnest: its legs are counted in, every level is looked at
+exactly, and they are counted out again.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from core import liability, lines, protection
+from core.book import BetLeg, Book, Caps, Customer, Market, Selection, System
+from core.limits import Limits
+from core.messages.answers import MaxStake
+from core.messages.events import AcceptedLeg
+from core.messages.rejections import Rejection
+from core.refusals import Refusal
+from core.units import MONEY_MAX, PRICE_ONE, RATE_ONE, account_down, base_up, payout_down, stake_down
+
+
+class Slip(NamedTuple):
+    """A bet as far as its stake does not matter."""
+
+    customer: Customer
+    chosen: list[Selection]
+    legs: list[AcceptedLeg]
+    caps: list[Caps]
+    """For each leg the limits that hold for this customer now."""
+    system: System | None
+    numerator: int
+    denominator: int
+    """It pays stake x numerator / denominator if every leg wins that can."""
+    delay_ms: int
+    rate: int
+    limits: Limits
+
+    def payout(self, stake_m: int) -> int:
+        """What is paid if every leg wins; each line's own rounding can only take from it."""
+        return payout_down(stake_m, self.numerator, self.denominator)
+
+    def payout_max(self) -> int:
+        """The most it may win beyond its stake, in the account's currency: the lowest limit of its legs."""
+        least_m = min([caps.payout_max_m for caps in self.caps])
+        return account_down(least_m, self.rate)
+
+    def running(self, base_m: int) -> list[int]:
+        """What runs on each leg, and as much again on its place part, in the book's currency."""
+        if self.system is None:
+            return [base_m] * len(self.legs)
+        count = self.system.lines
+        return [payout_down(base_m, held, count) for held in lines.holding(self.system.shape)]
+
+
+def most(system: System, legs: list[AcceptedLeg]) -> tuple[int, int]:
+    """What a system pays for a stake of one if every leg wins, as a fraction; by formula, not by enumeration."""
+    numerator, denominator = lines.total(system.shape, [(leg.price, PRICE_ONE) for leg in legs])
+    if not system.each_way:
+        return numerator, denominator * system.lines
+    above, below = lines.total(system.shape, [_placed(leg) for leg in legs])
+    return numerator * below + above * denominator, denominator * below * system.lines
+
+
+def _placed(leg: AcceptedLeg) -> tuple[int, int]:
+    assert leg.place is not None
+    below = PRICE_ONE * leg.place.denominator
+    return below + (leg.price - PRICE_ONE) * leg.place.numerator, below
+
+
+def least(limits: Limits, slip: Slip) -> int:
+    """The least stake of a slip: the book's, and one minor unit a line."""
+    stake_min_m = limits.stake_min_m if slip.rate == RATE_ONE else account_down(limits.stake_min_m, slip.rate) + 1
+    return stake_min_m if slip.system is None else max(stake_min_m, slip.system.lines)
+
+
+def refusal(book: Book, slip: Slip, stake_m: int, *, waived: bool = False) -> Refusal | None:
+    """The first limit that does not take this stake; `waived`: a trader takes stake and payout as they are."""
+    base_m = base_up(stake_m, slip.rate)
+    winnings_m = slip.payout(base_m) - base_m
+    if not waived:
+        stake_max_m = min([caps.stake_max_m for caps in slip.caps])
+        if base_m > stake_max_m:
+            return Refusal(Rejection.STAKE_TOO_LARGE, limit=account_down(stake_max_m, slip.rate))
+        payout_max_m = min([caps.payout_max_m for caps in slip.caps])
+        if winnings_m > payout_max_m:
+            return Refusal(Rejection.PAYOUT_TOO_LARGE, limit=account_down(payout_max_m, slip.rate))
+    passed = None if _within(book, slip, base_m, winnings_m) else _tried(book, slip, base_m, winnings_m)
+    if passed is None:
+        return None
+    found = passed.refusal
+    return found._replace(limit=account_down(found.limit, slip.rate))
+
+
+def _within(book: Book, slip: Slip, base_m: int, winnings_m: int) -> bool:
+    """Whether it passes no liability limit for certain: legs add no more together than each by itself."""
+    customer_m = min([caps.customer_m for caps in slip.caps])
+    if slip.customer.liability_m + winnings_m > customer_m:
+        return False
+    total_m = 0
+    system = slip.system
+    for selection, caps, running_m, leg in zip(slip.chosen, slip.caps, slip.running(base_m), slip.legs, strict=True):
+        market = selection.market
+        payout_m = payout_down(running_m, leg.price, PRICE_ONE)
+        loss_m = selection.payout_m + payout_m - market.stakes_m - running_m
+        if loss_m > caps.selection_m:
+            return False
+        rise_m = payout_m - running_m
+        if leg.place is not None:
+            rise_m += payout_down(running_m, *_placed(leg)) - running_m
+        elif market.winners == 1 and not market.place_stakes_m and market.patterns is None:
+            # The old worst case less the new stake, or the new one: no need to look at all selections.
+            rise_m = max(market.liability_m - running_m, loss_m) - market.liability_m
+        if rise_m <= 0:
+            continue
+        total_m += rise_m
+        if market.liability_m + (total_m if system is not None else rise_m) > caps.market_m:
+            return False
+        fixture = market.fixture
+        if fixture.liability_m + total_m > caps.fixture_m or (caps.levels and _over_levels(market, caps, total_m)):
+            return False
+    return not total_m or book.liability_m + total_m <= slip.caps[0].book_m
+
+
+def _over_levels(market: Market, caps: Caps, added_m: int) -> bool:
+    """Whether a level that has a limit is passed."""
+    fixture = market.fixture
+    return any(
+        level is not None and level.liability_m + added_m > most_m
+        for level, most_m in (
+            (market.type_level, caps.type_m),
+            (fixture.competition_level, caps.competition_m),
+            (fixture.sport_level, caps.sport_m),
+        )
+    )
+
+
+class _Sums(NamedTuple):
+    """The liabilities above a selection."""
+
+    market_m: int
+    type_m: int
+    fixture_m: int
+    competition_m: int
+    sport_m: int
+
+    @classmethod
+    def of(cls, market: Market) -> _Sums:
+        fixture = market.fixture
+        levels = market.type_level, fixture.competition_level, fixture.sport_level
+        kind, competition, sport = (level.liability_m if level is not None else 0 for level in levels)
+        return cls(market.liability_m, kind, fixture.liability_m, competition, sport)
+
+
+_ABOVE = (
+    Rejection.LIABILITY_MARKET,
+    Rejection.LIABILITY_MARKET_TYPE,
+    Rejection.LIABILITY_FIXTURE,
+    Rejection.LIABILITY_COMPETITION,
+    Rejection.LIABILITY_SPORT,
+)
+"""In the order of _Sums."""
+
+
+class _Passed(NamedTuple):
+    """The first limit that is passed, and by how much."""
+
+    refusal: Refusal
+    excess_m: int
+
+
+def _tried(book: Book, slip: Slip, base_m: int, winnings_m: int) -> _Passed | None:
+    """The first liability limit that it passes, exactly: its legs are counted in, looked at, and counted out."""
+    for fixture in list(book.loose.values()):
+        liability.tighten(book, fixture)
+    before = [_Sums.of(selection.market) for selection in slip.chosen]
+    book_m = book.liability_m
+    legs = [
+        BetLeg(selection, leg.price, 0, running_m, running_m if leg.place else 0, leg.place)
+        for selection, leg, running_m in zip(slip.chosen, slip.legs, slip.running(base_m), strict=True)
+    ]
+    _count(book, legs, 1)
+    passed = _first(book, slip, before, book_m, winnings_m)
+    _count(book, legs, -1)
+    return passed
+
+
+def _count(book: Book, legs: list[BetLeg], sign: int) -> None:
+    for leg in legs:
+        liability.add(book, leg, sign)
+    for leg in legs:
+        if leg.selection.market.fixture.id in book.loose:
+            liability.tighten(book, leg.selection.market.fixture)
+
+
+def _first(book: Book, slip: Slip, before: list[_Sums], book_m: int, winnings_m: int) -> _Passed | None:
+    """The first limit that is passed now; a bet that lowers a liability is never refused for it."""
+    for index, (selection, caps, sums) in enumerate(zip(slip.chosen, slip.caps, before, strict=True)):
+        most_m = caps.selection_m
+        loss_m = selection.payout_m - selection.market.stakes_m
+        if loss_m > most_m:
+            return _Passed(Refusal(Rejection.LIABILITY_SELECTION, index, selection.price, most_m), loss_m - most_m)
+        limits = caps.market_m, caps.type_m, caps.fixture_m, caps.competition_m, caps.sport_m
+        for reason, was_m, now_m, most_m in zip(_ABOVE, sums, _Sums.of(selection.market), limits, strict=True):
+            if now_m > was_m and now_m > most_m:
+                return _Passed(Refusal(reason, index, selection.price, most_m), now_m - most_m)
+    most_m = min([caps.customer_m for caps in slip.caps])
+    excess_m = slip.customer.liability_m + winnings_m - most_m
+    if excess_m > 0:
+        return _Passed(Refusal(Rejection.LIABILITY_CUSTOMER, limit=most_m), excess_m)
+    most_m = slip.caps[0].book_m
+    if book.liability_m > book_m and book.liability_m > most_m:
+        return _Passed(Refusal(Rejection.LIABILITY_BOOK, limit=most_m), book.liability_m - most_m)
+    return None
+
+
+def accepted(book: Book, slip: Slip, stake_m: int) -> int:
+    """The greatest stake up to this one that passes the limits of `refusal`; 0 if none does (RULEBOOK 3).
+
+    Liability is convex in the stake and grows at no place faster than the winnings of all legs: so a stake that passes
+    a limit by some excess can be lowered by what that excess is worth at this rate without missing the greatest one. At
+    the worst outcome of a single this is exact, so a step or two is the rule.
+    """
+    stake_max_m = min([caps.stake_max_m for caps in slip.caps])
+    payout_max_m = min([caps.payout_max_m for caps in slip.caps])
+    base_m = min(base_up(stake_m, slip.rate), stake_max_m)
+    if slip.numerator > slip.denominator:
+        base_m = min(base_m, stake_down(payout_max_m, slip.numerator, slip.denominator))
+    while base_m > 0:
+        winnings_m = slip.payout(base_m) - base_m
+        passed = None if _within(book, slip, base_m, winnings_m) else _tried(book, slip, base_m, winnings_m)
+        if passed is None:
+            break
+        steepest_m = max(winnings_m, _added(slip, base_m), 1)
+        base_m -= max(1, (passed.excess_m - len(slip.legs)) * base_m // steepest_m)
+    return max(0, min(stake_m, account_down(base_m, slip.rate)))
+
+
+def acceptable(book: Book, limits: Limits, slip: Slip, stake_m: int, now_ms: int) -> int:
+    """The greatest stake up to this one that would be accepted, the customer's own limits minded; 0 if none."""
+    own_m = protection.room(slip.customer, now_ms)
+    stake_m = accepted(book, slip, stake_m if own_m is None else min(stake_m, own_m))
+    return stake_m if stake_m >= least(limits, slip) else 0
+
+
+def _added(slip: Slip, base_m: int) -> int:
+    """What a stake adds at the most to any liability: the winnings of all its legs."""
+    added_m = 0
+    for leg, running_m in zip(slip.legs, slip.running(base_m), strict=True):
+        added_m += payout_down(running_m, leg.price, PRICE_ONE) - running_m
+        if leg.place is not None:
+            added_m += payout_down(running_m, *_placed(leg)) - running_m
+    return added_m
+
+
+def max_stake(book: Book, limits: Limits, slip: Slip, now_ms: int) -> MaxStake:
+    """The greatest stake of a slip, and the reason that one minor unit more would get."""
+    customer = slip.customer
+    stake_m = acceptable(book, limits, slip, min(customer.cash_m, MONEY_MAX), now_ms)
+    tried_m = max(stake_m + 1, least(limits, slip))
+    why = protection.refusal(customer, tried_m, now_ms) or refusal(book, slip, tried_m)
+    why = why or Refusal(Rejection.BALANCE_TOO_LOW, limit=customer.cash_m)
+    count = slip.system.lines if slip.system is not None else 1
+    return MaxStake(stake_m, why.reason.name, why.leg, why.price, why.limit, why.detail, count, slip.payout(stake_m))
