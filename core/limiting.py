@@ -125,11 +125,12 @@ def scaled(caps: Caps, customer: Customer, market: Market, now_ms: int) -> Caps:
 
 
 def _share(ramp: tuple[Ramp, ...], ahead_ms: int) -> int:
-    """The smallest share of those steps that lie nearer to the start than now; the whole where none does."""
+    """The share of the furthest step that lies nearer to the start than now; the whole where none does."""
     share_bp = _WHOLE
     for step in ramp:
-        if ahead_ms > step.before_ms and step.share_bp < share_bp:
-            share_bp = step.share_bp
+        if ahead_ms <= step.before_ms:
+            break
+        share_bp = step.share_bp
     return share_bp
 
 
@@ -148,8 +149,9 @@ def _factor(customer: Customer, market: Market) -> int:
 def too_fast(customer: Customer, limits: Limits, now_ms: int) -> Refusal | None:
     """Whether his next bet comes too soon (GCRA, the generic cell rate algorithm of ITU-T I.371).
 
-    He may place `velocity_bets_max` bets at once. Each uses up an equal part of `velocity_window_ms`, and comes back as
-    time passes: so the next window after such a burst takes as many again, but one by one.
+    He may place `velocity_bets_max` bets at once. Each uses up an equal part of `velocity_window_ms`, which comes back
+    as time passes: after such a burst he may go on one by one, at the pace that he could keep for ever. So a long run
+    has no more than the limit in each window, and the one after a burst less than twice as many.
     """
     next_ms = customer.pace_ms - (limits.velocity_bets_max - 1) * _pause(limits)
     return Refusal(Rejection.TOO_FAST, limit=next_ms) if now_ms < next_ms else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core import limiting
+from core import limiting, snapshot
 from core.book import UNLIMITED, Book, Caps, Customer, Fixture, Market, Selection
 from core.limits import Limits
 from core.messages import commands as co
@@ -15,7 +15,7 @@ from core.messages.answers import Rejected
 from core.messages.commands import Ramp
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
-from tests.core.world import NOON, LegText, World, limits, refused
+from tests.core.world import NOON, LegText, World, limits, refused, replayed
 
 HOUR, DAY = 3_600_000, 86_400_000
 Named = dict[str, str]
@@ -661,6 +661,21 @@ def test_a_refused_bet_uses_up_no_pace() -> None:
     for _ in range(3):
         assert _refused(world, "ann", 101, HOME)[0] == "STAKE_TOO_LARGE"
     world.bet("ann", 100, HOME)
+    world.check()
+
+
+def test_limits_and_factors_are_the_same_after_a_restart(world: World) -> None:
+    for number, named in enumerate(TREE, 1):
+        world.done(co.SetLimit, **named, stake_max_m=number, liability_max_m=10 * number, ramp=(Ramp(number, 5_000),))
+    world.done(co.SetCustomerFactor, customer="ann", factor_bp=5_000, sport="football", phase="in_play")
+    world.done(co.SetCustomerFactor, customer="ann", factor_bp=2_000)
+    bounds = world.engine.limits
+    before = limiting.renew(world.book, bounds, world.at("match/main"))
+    for book in (replayed(world.events), snapshot.restore(snapshot.encode(world.book))):
+        market = book.fixtures["match"].markets["main"]
+        assert limiting.renew(book, bounds, market) == before
+        assert market.selections["home"].setting == world.at("match/main").selections["home"].setting
+        assert book.customers["ann"].factors == {("football", True): 5_000, ("", False): 2_000}
     world.check()
 
 
