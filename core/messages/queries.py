@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from core.messages.commands import Folds, Leg, Share
+from core.messages.commands import Folds, Leg
 from core.units import Id, Key, OptionalId
 
 
@@ -31,7 +31,7 @@ class GetCashOut(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
     customer: Id
     bet: Id
-    share_bp: Annotated[Share, Meta(ge=1)] = 10_000
+    share_bp: Annotated[int, Meta(ge=1, le=10_000, description="Hundredths of a per cent.")] = 10_000
 
 
 class GetOwnLimits(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
