@@ -5,9 +5,9 @@ stakes a bet then. If that bet is void the token is free again, until its end, a
 used token is known for as long as its bet is, so that its id cannot be granted again and a correction finds it.
 
 A bonus is a deposit match, kept on an account of its own until (deposit + bonus) x times has been staked, then paid to
-cash. Every bet counts for every bonus that the customer had before it: with what runs of its stake when it is settled,
-if it pays at least what the bonus' least price would; void counts 0, nor do free bets and what was sold. A correction
-takes the stake off again while the bonus is not paid; a paid one stays paid.
+cash. Every bet whose price, all lines together, is not below the bonus' least counts for every bonus that the customer
+had before it: with what runs of its stake when it is settled. Void counts 0, nor do free bets and what was sold. A
+correction takes the stake off again while the bonus is not paid; a paid one stays paid.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final
 
-from core import ledger
+from core import ledger, staking
 from core.book import Bet, Bonus, Book, Customer, FreeBet
 from core.limits import Limits
 from core.messages import answers as an
@@ -26,7 +26,7 @@ from core.messages.queries import GetBonuses
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
 from core.staking import Slip
-from core.units import PRICE_ONE, payout_down
+from core.units import PRICE_ONE
 
 _ENDED_MAX: Final = 1_000
 """Ends of what has ended already wait for their time, far off as it may be; past this and half, they go."""
@@ -64,8 +64,16 @@ def settled(book: Book, customer: Customer, event: ev.BetSettled, bet: Bet) -> N
 
 
 def _pays(bet: Bet, price_min: int) -> bool:
-    """Whether the whole bet, whatever its lines, pays at least what its stake would at this price."""
-    return bet.payout_m >= payout_down(bet.stake_m, price_min, PRICE_ONE)
+    """Whether the whole bet, all its lines together, has at least this price."""
+    if not price_min:
+        return True
+    if bet.system is not None:
+        numerator, denominator = staking.most(bet.system, bet.legs)
+    else:
+        numerator = denominator = 1
+        for leg in bet.legs:
+            numerator, denominator = numerator * leg.price, denominator * PRICE_ONE
+    return numerator * PRICE_ONE >= denominator * price_min
 
 
 def _wager(book: Book, customer: Customer, bonus: Bonus, stake_m: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import queries as qu
-from core.messages.answers import AccountState
+from core.messages.answers import AccountState, Rejected
 from tests.core.world import World, refused
 
 HOUR = 3_600_000
@@ -30,12 +30,23 @@ def _balances(world: World) -> tuple[int, int]:
     return ann.cash_m, ann.reserved_m
 
 
-def test_an_account_is_opened_empty_in_the_engines_currency() -> None:
+def test_an_account_is_opened_empty() -> None:
     world = World()
     world.customer("ann")
     answer = world.send(qu.GetAccount("ann"))
     assert answer == AccountState("ann", "EUR", False, 0, 0, 0, 0)
-    assert refused(world.command(co.OpenCustomer, customer="bob", currency="GBP")) == "CURRENCY_MISMATCH"
+    world.check()
+
+
+def test_an_account_is_in_the_books_currency_or_in_one_that_has_a_rate() -> None:
+    world = World()
+    answer = world.command(co.OpenCustomer, id="c9", customer="bob", currency="GBP")
+    assert answer == Rejected("c9", "CURRENCY_UNKNOWN", detail="GBP")
+    world.done(co.SetRate, currency="GBP", rate=1_170_000)
+    world.done(co.OpenCustomer, customer="bob", currency="GBP")
+    world.done(co.Deposit, customer="bob", amount_m=5_000, provider="bank")
+    assert world.of("bob").currency == "GBP"
+    assert world.book.house == {("clearing:bank", "GBP"): -5_000}
     world.check()
 
 

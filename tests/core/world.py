@@ -76,7 +76,7 @@ class World:
         self.events.extend(events)
         return answer
 
-    def command(self, kind: type[co.Command], **fields: Any) -> Answer | None:
+    def command(self, kind: type[co.Command], /, **fields: Any) -> Answer | None:
         """A command with an id of its own and a minute to live, unless said otherwise."""
         self._ids += 1
         head = {"id": f"c{self._ids}", "expires_ms": self.now + 60_000}
@@ -84,7 +84,7 @@ class World:
             head["author"] = "trader"
         return self.send(kind(**{**head, **fields}))
 
-    def done(self, kind: type[co.Command], **fields: Any) -> None:
+    def done(self, kind: type[co.Command], /, **fields: Any) -> None:
         """A command that has to work."""
         answer = self.command(kind, **fields)
         assert isinstance(answer, Done), answer
