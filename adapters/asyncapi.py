@@ -15,7 +15,9 @@ from typing import Any, Final, get_args
 import msgspec
 from msgspec import Struct
 
+from adapters import subjects
 from adapters.codec import REQUESTS, Request
+from adapters.engine import notices
 from config.settings import Settings
 from core.messages import answers, events, feed
 
@@ -54,7 +56,20 @@ _FLOWS: Final[tuple[tuple[str, str, str, str, tuple[type[Struct], ...]], ...]] =
         "Each market's offer: images, and deltas that name the version they build on. JSON.",
         (answers.OddsImage, answers.OddsDelta),
     ),
-    ("bets", "bets.{customer}", "send", "News of a customer's bets. JSON.", (answers.SettledNotice,)),
+    (
+        "bets",
+        "bets.{customer}",
+        "send",
+        "What becomes of a customer's bets: of a pending one the answer that its id gets from now on. JSON.",
+        notices.OF_CUSTOMERS,
+    ),
+    (
+        "desk-referrals",
+        subjects.REFERRALS,
+        "send",
+        "Bets that wait for a trader, each again every few seconds, and how that ended. JSON.",
+        notices.OF_THE_DESK,
+    ),
     (
         "journal",
         "journal.{partition}",
@@ -65,11 +80,11 @@ _FLOWS: Final[tuple[tuple[str, str, str, str, tuple[type[Struct], ...]], ...]] =
 )
 """Channel, address, the engine's action, what it is, messages: all that is not request and reply."""
 _ANSWERS: Final[tuple[type[Struct], ...]] = tuple(
-    dict.fromkeys([*(request.answer for request in REQUESTS.values()), answers.Rejected])
+    dict.fromkeys([*(kind for request in REQUESTS.values() for kind in request.answers), answers.Rejected])
 )
 _ARRAYS: Final = (
     tuple(request.message for request in REQUESTS.values() if request.many),
-    tuple(dict.fromkeys(kind for each in REQUESTS.values() if each.many for kind in (each.answer, answers.Rejected))),
+    tuple(dict.fromkeys(kind for each in REQUESTS.values() if each.many for kind in (*each.answers, answers.Rejected))),
 )
 """What may come as an array, and what is answered as one."""
 
@@ -131,7 +146,7 @@ def _request(subject: str, request: Request) -> Json:
         "reply": {
             "address": {"location": "$message.header#/reply", "description": "The NATS message's reply subject."},
             "channel": {"$ref": "#/channels/inbox"},
-            "messages": _of_channel("inbox", (request.answer, answers.Rejected)),
+            "messages": _of_channel("inbox", (*request.answers, answers.Rejected)),
         },
     }
 

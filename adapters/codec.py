@@ -17,7 +17,6 @@ from core.messages.answers import Rejected
 from core.messages.rejections import Rejection
 from core.units import Id
 
-Message = commands.Command | queries.GetBet | queries.GetAccount | queries.GetOdds
 Decode = Callable[[bytes], Any]
 
 
@@ -26,10 +25,10 @@ class MalformedError(ValueError):
 
 
 class Request(NamedTuple):
-    """What a subject carries and what it is answered with, besides Rejected."""
+    """What a subject carries and what it is answered with, besides Rejected: one of these."""
 
     message: type[Struct]
-    answer: type[Struct]
+    answers: tuple[type[Struct], ...] = (answers.Done,)
     many: bool = False
     """An array is taken as well: each is decided on its own, and answered in one array, in the same order."""
 
@@ -40,27 +39,48 @@ class Request(NamedTuple):
 
 
 REQUESTS: Final[dict[str, Request]] = {
-    "bet.place": Request(commands.PlaceBet, answers.Accepted, many=True),
-    "bet.cancel": Request(commands.CancelBet, answers.Done),
-    "bet.get": Request(queries.GetBet, answers.BetState),
-    "account.open": Request(commands.OpenCustomer, answers.Done),
-    "account.deposit": Request(commands.Deposit, answers.Done),
-    "account.withdraw": Request(commands.Withdraw, answers.Done),
-    "account.reserve": Request(commands.Reserve, answers.Done),
-    "account.post": Request(commands.PostReserve, answers.Done),
-    "account.void": Request(commands.VoidReserve, answers.Done),
-    "account.get": Request(queries.GetAccount, answers.AccountState),
-    "desk.customer.status": Request(commands.SetCustomerStatus, answers.Done),
-    "desk.fixture.define": Request(commands.DefineFixture, answers.Done),
-    "desk.market.define": Request(commands.DefineMarket, answers.Done),
-    "desk.market.open": Request(commands.OpenMarket, answers.Done),
-    "desk.market.suspend": Request(commands.SuspendMarket, answers.Done),
-    "desk.market.settle": Request(commands.SettleMarket, answers.Done),
-    "desk.market.void": Request(commands.CancelMarket, answers.Done),
-    "desk.market.rollback": Request(commands.RollBackMarket, answers.Done),
-    "desk.price.set": Request(commands.SetPrice, answers.Done),
-    "desk.bet.void": Request(commands.VoidBet, answers.Done),
-    "odds.get": Request(queries.GetOdds, answers.OddsImage),
+    "bet.place": Request(commands.PlaceBet, (answers.Accepted, answers.Pending), many=True),
+    "bet.offer.take": Request(commands.TakeOffer),
+    "bet.offer.decline": Request(commands.DeclineOffer),
+    "bet.cash-out.quote": Request(queries.GetCashOut, (answers.CashOutQuote,)),
+    "bet.cash-out.take": Request(commands.CashOut),
+    "bet.cancel": Request(commands.CancelBet),
+    "bet.get": Request(queries.GetBet, (answers.BetState,)),
+    "bet.max-stake": Request(queries.GetMaxStake, (answers.MaxStake,)),
+    "account.open": Request(commands.OpenCustomer),
+    "account.deposit": Request(commands.Deposit),
+    "account.withdraw": Request(commands.Withdraw),
+    "account.reserve": Request(commands.Reserve),
+    "account.post": Request(commands.PostReserve),
+    "account.void": Request(commands.VoidReserve),
+    "account.limit.set": Request(commands.SetOwnLimit),
+    "account.limit.confirm": Request(commands.ConfirmOwnLimit),
+    "account.exclude": Request(commands.ExcludeCustomer),
+    "account.get": Request(queries.GetAccount, (answers.AccountState,)),
+    "account.limits": Request(queries.GetOwnLimits, (answers.OwnLimits,)),
+    "account.bonuses": Request(queries.GetBonuses, (answers.Bonuses,)),
+    "desk.customer.status": Request(commands.SetCustomerStatus),
+    "desk.customer.verify": Request(commands.VerifyCustomer),
+    "desk.customer.factor": Request(commands.SetCustomerFactor),
+    "desk.limit.set": Request(commands.SetLimit),
+    "desk.rate.set": Request(commands.SetRate),
+    "desk.bonus.free-bet": Request(commands.GrantFreeBet),
+    "desk.bonus.match": Request(commands.GrantBonus),
+    "desk.bonus.cancel": Request(commands.CancelBonus),
+    "desk.fixture.define": Request(commands.DefineFixture),
+    "desk.fixture.settle": Request(commands.SettleFixture),
+    "desk.market.define": Request(commands.DefineMarket),
+    "desk.market.open": Request(commands.OpenMarket),
+    "desk.market.suspend": Request(commands.SuspendMarket),
+    "desk.market.settle": Request(commands.SettleMarket),
+    "desk.market.starting-prices": Request(commands.SetStartingPrices),
+    "desk.market.void": Request(commands.CancelMarket),
+    "desk.market.rollback": Request(commands.RollBackMarket),
+    "desk.selection.withdraw": Request(commands.WithdrawSelection),
+    "desk.price.set": Request(commands.SetPrice),
+    "desk.bet.answer": Request(commands.AnswerReferral),
+    "desk.bet.void": Request(commands.VoidBet),
+    "odds.get": Request(queries.GetOdds, (answers.OddsImage,)),
 }
 """Subject -> what it carries."""
 

@@ -6,6 +6,8 @@ from bisect import bisect_left
 from collections import Counter
 from typing import Final
 
+from core.messages.events import BetAccepted
+
 LATENCY_BOUNDS_MS: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0, 10_000.0)
 
 
@@ -43,9 +45,15 @@ class Metrics:
         self.unanswerable = 0
         """Requests with no reply subject, or with one that is not an inbox."""
         self.odds: Counter[str] = Counter()
-        """What was published: image, delta, notice."""
+        """What was published: image, delta, notice, referral."""
+        self.bets: Counter[str] = Counter()
+        """Bets accepted, by kind: single, multiple, system, or a system's own name."""
+        self.cash_outs = 0
         self.requests = Latency()
         """From the turn in which a request was read until its answer was written."""
+
+    def count_bet(self, bet: BetAccepted) -> None:
+        self.bets[bet.kind or ("single" if len(bet.legs) == 1 else "multiple")] += 1
 
 
 def seldom(before: int, after: int) -> bool:

@@ -8,6 +8,7 @@ bets.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from heapq import nlargest
 from typing import Protocol
@@ -21,6 +22,7 @@ from prometheus_client.registry import Collector
 from adapters.metrics import Latency, Metrics
 from config.settings import Http
 from core.book import Book
+from core.messages.events import Stage
 from core.snapshot import state_hash
 
 _LIABILITIES = 30
@@ -116,12 +118,14 @@ def _counted(metrics: Metrics) -> Iterable[Metric]:
         ("tictac_feed_messages", "Feed messages taken", "type", metrics.feed),
         ("tictac_feed_refused", "Feed messages passed over", "why", metrics.feed_refused),
         ("tictac_published", "Odds and notices published", "kind", metrics.odds),
+        ("tictac_bets_accepted", "Bets accepted", "kind", metrics.bets),
     ):
         family = CounterMetricFamily(name, description, labels=[label])
         for value, count in counts.items():
             family.add_metric([value], count)
         yield family
     yield CounterMetricFamily("tictac_unanswerable", "Requests without an inbox", metrics.unanswerable)
+    yield CounterMetricFamily("tictac_cash_outs", "Bets, or shares of them, sold back", metrics.cash_outs)
 
 
 def _book(book: Book) -> Iterable[Metric]:
@@ -136,6 +140,11 @@ def _book(book: Book) -> Iterable[Metric]:
         ("tictac_liability_m", "Worst case of the whole book, minor units", book.liability_m),
     ):
         yield GaugeMetricFamily(name, description, value)
+    waiting = GaugeMetricFamily("tictac_bets_pending", "Bets that wait", labels=["stage"])
+    stages = Counter(pending.stage for pending in book.pending.values())
+    for stage in Stage:
+        waiting.add_metric([stage.name.lower()], stages[stage.value])
+    yield waiting
     producers = GaugeMetricFamily("tictac_producer_up", "1: alive and recovered", labels=["producer"])
     for producer in book.producers.values():
         producers.add_metric([producer.source], producer.up)

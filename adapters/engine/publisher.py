@@ -1,4 +1,4 @@
-"""What the world is told: each market's offer on `odds.<fixture>.<market>`, and settled bets on `bets.<customer>`.
+"""What the world is told of prices: each market's offer on `odds.<fixture>.<market>`.
 
 An offer goes out as an image when it is new or its structure has changed, then as deltas, each naming the version it
 builds on. A market that changes more often than the interval is conflated, never queued: what waits is a set of
@@ -10,21 +10,19 @@ That works because the image he is given is the very one the next delta builds o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from adapters import subjects
 from adapters.codec import JSON
+from adapters.engine.notices import Outbox
 from adapters.metrics import Metrics
 from config.settings import Publisher as PublisherSettings
 from core.book import Market
 from core.engine import Engine
-from core.messages.answers import OddsDelta, OddsImage, Rejected, SettledNotice
-from core.messages.events import BetSettled, Event
+from core.messages.answers import OddsDelta, OddsImage, Rejected
 from core.messages.queries import GetOdds
-from core.queries import STATUS_NAMES
 
-Outbox = list[tuple[str, bytes]]
 Key = tuple[str, str]
 """Fixture and market."""
 _OVER: Final = ("closed", "settled")
@@ -78,14 +76,6 @@ class Publisher:
             self._shown[key] = answer
         return answer
 
-    def notices(self, events: Sequence[Event], outbox: Outbox) -> None:
-        """Tell customers of the bets among `events` whose status or payout changed."""
-        for event in events:
-            if type(event) is BetSettled:
-                notice = SettledNotice(event.bet, event.ts_ms, STATUS_NAMES[event.status], event.paid_m)
-                outbox.append((subjects.notices(event.customer), JSON.encode(notice)))
-                self._published["notice"] += 1
-
     def _show(self, key: Key, market: Market, outbox: Outbox, now_ms: int) -> None:
         image = self._engine.image(market, now_ms)
         before = self._shown.get(key)
@@ -116,5 +106,15 @@ def difference(before: OddsImage, after: OddsImage) -> OddsDelta | OddsImage | N
 
 
 def _structure(image: OddsImage) -> tuple[object, ...]:
-    names = [(selection.selection, selection.name) for selection in image.prices]
-    return image.fixture_name, image.market_name, image.market_type, image.sport, image.start_ms, names
+    """What a delta does not say."""
+    return (
+        image.fixture_name,
+        image.market_name,
+        image.market_type,
+        image.sport,
+        image.start_ms,
+        image.specifiers,
+        image.each_way,
+        image.delay_ms,
+        [(selection.selection, selection.name) for selection in image.prices],
+    )

@@ -36,7 +36,8 @@ from adapters.engine import http, takeover
 from adapters.engine.gateway import Gateway, OlderBet
 from adapters.engine.images import Images
 from adapters.engine.lane import Lane
-from adapters.engine.publisher import Outbox, Publisher
+from adapters.engine.notices import Outbox
+from adapters.engine.publisher import Publisher
 from adapters.engine.status import Status
 from adapters.journal import Journal, JournalError, JournalStoppedError, Stop, Stopped, snapshots
 from adapters.postgres.projector import Projector

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from adapters import subjects
-from adapters.engine.publisher import Outbox, Publisher, difference
+from adapters.engine.notices import Outbox
+from adapters.engine.publisher import Publisher, difference
 from adapters.metrics import Metrics
 from config.settings import Publisher as Settings
 from core.engine import Engine

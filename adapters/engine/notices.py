@@ -1,0 +1,254 @@
+"""What is told without a question: customers of their bets on `bets.<customer>`, the desk of those that wait for it.
+
+A customer is told what has become of a bet since it was answered: one that was pending is accepted or rejected (the
+very answer that its id gets from now on) or has a trader's offer; it is settled, or settled otherwise; it was sold. The
+first event of a command is what its answer says; so of a command only what follows is told, of passing time all.
+
+A bet that waits for a trader is told on `desk-referrals`, and again every few seconds until it does not, each time with
+the live prices: a desk that comes late needs no more, nor does one whose engine was started again. Everything goes
+through the journal's outbox, so nothing is said that is not stored (DESIGN promise 1).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
+
+from adapters import subjects
+from adapters.codec import JSON
+from adapters.metrics import Metrics
+from core import markets, placing
+from core.book import PendingBet
+from core.engine import Engine
+from core.messages import events as ev
+from core.messages.answers import Accepted, OfferNotice, Rejected, SettledNotice
+from core.messages.commands import Leg
+from core.queries import STATUS_NAMES
+from core.refusals import REASON_NAMES, Refusal
+
+Outbox = list[tuple[str, bytes]]
+_REPEAT_MS: Final = 5_000
+"""A referral is told again after this: a desk that comes late still has most of the minute that a bet usually waits."""
+_REPEATS_MAX: Final = 20
+"""Of them in one turn of the loop: about 0.5 ms."""
+
+
+class CashedOutNotice(Struct, frozen=True, gc=False, tag="cashed_out", tag_field="type"):
+    """On `bets.<customer>`: a bet, or a share of it, was sold: for `stake_m` of its stake the customer got `paid_m`."""
+
+    id: str
+    ts_ms: int
+    status: str
+    """What it is now: "cashed_out", or "open" where a share of it still runs."""
+    stake_m: int
+    paid_m: int
+
+
+class ReferredLeg(Struct, frozen=True, gc=False):
+    """A leg of a bet that waits for a trader: the price asked for, and the live one."""
+
+    fixture: str
+    market: str
+    selection: str
+    requested: int
+    price: int
+    """0: none."""
+    status: str
+    """The market's, in the words of OddsImage."""
+    banker: bool = False
+    starting_price: bool = False
+
+
+class Referral(Struct, frozen=True, gc=False, tag="referral", tag_field="type"):
+    """On `desk-referrals`: a bet waits for a trader's word (`desk.bet.answer`), until `until_ms`; told again meanwhile.
+
+    `reason` is the Rejection that it would have got, with that answer's `leg`, `limit` and `detail` and the stake that
+    would have been accepted, `stake_accepted_m`; all as of when it was asked for. After a restart of the engine they
+    are not known any more, and `reason` is empty. Money is in the customer's currency.
+    """
+
+    id: str
+    ts_ms: int
+    """When it was asked for."""
+    customer: str
+    currency: str
+    stake_m: int
+    legs: tuple[ReferredLeg, ...]
+    kind: str
+    folds: tuple[int, ...]
+    each_way: bool
+    reason: str
+    leg: int
+    limit: int
+    stake_accepted_m: int
+    detail: str
+    until_ms: int
+
+
+class ReferralEnded(Struct, frozen=True, gc=False, tag="referral_ended", tag_field="type"):
+    """On `desk-referrals`: no trader need look at the bet any more.
+
+    `outcome` is "accepted", "rejected" (by the trader, by the customer, by time, or by whatever it was refused for in
+    the end: `reason`) or "offered"; once more, accepted or rejected, when the offer has found its end.
+    """
+
+    id: str
+    ts_ms: int
+    outcome: str
+    stake_m: int = 0
+    """What was accepted, or is offered."""
+    reason: str = ""
+    """The name of a Rejection."""
+
+
+OF_CUSTOMERS: Final = (Accepted, Rejected, OfferNotice, SettledNotice, CashedOutNotice)
+OF_THE_DESK: Final = (Referral, ReferralEnded)
+
+
+class _Waiting(NamedTuple):
+    due_ms: int
+    """When it is told again."""
+    asked: ev.BetPending | None
+    """None: from before the engine's start."""
+
+
+class Notices:
+    """Turns events into notices, and knows which bets the desk has."""
+
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+        """On the engine's book as it is now: what waits in it for a trader is told soon."""
+        self._engine = engine
+        self._metrics = metrics
+        self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
+        """Bets that wait for a trader, in order of `due_ms`; no more than the engine has pending."""
+        self._offered: dict[str, None] = {}
+        """Those that have a trader's offer."""
+        for pending in engine.book.pending.values():
+            if pending.stage == ev.Stage.REFERRED:
+                self._waiting[pending.id] = _Waiting(0, None)
+            elif pending.stage == ev.Stage.OFFERED:
+                self._offered[pending.id] = None
+        self._tellers: dict[type, Callable[[Any, Outbox], None]] = {
+            ev.BetPending: self._pending,
+            ev.BetOffered: self._offer,
+            ev.BetAccepted: self._accepted,
+            ev.BetRejected: self._rejected,
+            ev.BetSettled: self._settled,
+            ev.BetCashedOut: self._cashed_out,
+        }
+
+    def of_command(self, events: Sequence[ev.Event], outbox: Outbox) -> None:
+        """Tell what its answer does not say."""
+        first = events[0]
+        kind = type(first)
+        if kind is ev.BetAccepted:
+            self._metrics.count_bet(first)
+        elif kind is ev.BetPending or kind is ev.BetCashedOut:
+            self._tellers[kind](first, outbox)
+        if len(events) > 1:
+            self.tell(events[1:], outbox)
+
+    def tell(self, events: Sequence[ev.Event], outbox: Outbox) -> None:
+        """Tell of all bets among the events that nobody has asked for."""
+        for event in events:
+            teller = self._tellers.get(type(event))
+            if teller is not None:
+                teller(event, outbox)
+
+    def repeat(self, outbox: Outbox, now_ms: int) -> None:
+        """Once a turn: the referrals that are due to be told again."""
+        waiting = self._waiting
+        for _ in range(min(_REPEATS_MAX, len(waiting))):
+            bet, known = next(iter(waiting.items()))
+            if known.due_ms > now_ms:
+                return
+            waiting[bet] = known._replace(due_ms=now_ms + _REPEAT_MS)
+            waiting.move_to_end(bet)
+            self._refer(self._engine.book.pending[bet], known.asked, outbox, now_ms)
+
+    # Customers.
+
+    def _accepted(self, event: ev.BetAccepted, outbox: Outbox) -> None:
+        """A bet that was pending."""
+        self._metrics.count_bet(event)
+        self._to_customer(event.customer, placing.accepted_answer(self._engine.book.bets[event.id]), outbox)
+        self._end(event.id, ReferralEnded(event.id, event.ts_ms, "accepted", event.stake_m), outbox)
+
+    def _rejected(self, event: ev.BetRejected, outbox: Outbox) -> None:
+        """A bet that was pending."""
+        answer = self._engine.book.answers[event.id].answer
+        self._to_customer(event.customer, answer, outbox)
+        ended = ReferralEnded(event.id, event.ts_ms, "rejected", reason=REASON_NAMES[event.reason])
+        self._end(event.id, ended, outbox)
+
+    def _offer(self, event: ev.BetOffered, outbox: Outbox) -> None:
+        bet = event.bet
+        prices = tuple(leg.price for leg in bet.legs)
+        offer = OfferNotice(bet.id, event.ts_ms, bet.stake_m, bet.payout_m, prices, event.until_ms)
+        self._to_customer(event.customer, offer, outbox)
+        self._end(bet.id, ReferralEnded(bet.id, event.ts_ms, "offered", bet.stake_m), outbox)
+        self._offered[bet.id] = None
+
+    def _settled(self, event: ev.BetSettled, outbox: Outbox) -> None:
+        notice = SettledNotice(event.bet, event.ts_ms, STATUS_NAMES[event.status], event.paid_m)
+        self._to_customer(event.customer, notice, outbox)
+
+    def _cashed_out(self, event: ev.BetCashedOut, outbox: Outbox) -> None:
+        self._metrics.cash_outs += 1
+        status = STATUS_NAMES[self._engine.book.bets[event.bet].status]
+        notice = CashedOutNotice(event.bet, event.ts_ms, status, event.stake_m, event.paid_m)
+        self._to_customer(event.customer, notice, outbox)
+
+    def _to_customer(self, customer: str, notice: Struct, outbox: Outbox) -> None:
+        outbox.append((subjects.notices(customer), JSON.encode(notice)))
+        self._metrics.odds["notice"] += 1
+
+    # The desk.
+
+    def _pending(self, event: ev.BetPending, outbox: Outbox) -> None:
+        if event.stage == ev.Stage.REFERRED:
+            self._waiting[event.id] = _Waiting(event.ts_ms + _REPEAT_MS, event)
+            self._refer(self._engine.book.pending[event.id], event, outbox, event.ts_ms)
+
+    def _refer(self, pending: PendingBet, asked: ev.BetPending | None, outbox: Outbox, now_ms: int) -> None:
+        command = pending.command
+        referral = Referral(
+            pending.id,
+            pending.ts_ms,
+            pending.customer.id,
+            pending.customer.currency,
+            pending.reserved_m,
+            tuple(self._leg(leg, now_ms) for leg in command.legs),
+            command.kind,
+            command.folds,
+            command.each_way,
+            REASON_NAMES[asked.reason] if asked else "",
+            asked.leg if asked else -1,
+            asked.limit if asked else 0,
+            asked.stake_accepted_m if asked else 0,
+            asked.detail if asked else "",
+            pending.until_ms,
+        )
+        self._to_desk(referral, outbox)
+
+    def _leg(self, leg: Leg, now_ms: int) -> ReferredLeg:
+        engine = self._engine
+        ids = leg.fixture, leg.market, leg.selection
+        market = markets.find(engine.book, leg.fixture, leg.market)
+        assert not isinstance(market, Refusal), "a market is not forgotten while a bet waits for it"
+        status = markets.offered_status(market, engine.limits, now_ms)
+        price = market.selections[leg.selection].price
+        return ReferredLeg(*ids, leg.price, price, status, leg.banker, leg.starting_price)
+
+    def _end(self, bet: str, ended: ReferralEnded, outbox: Outbox) -> None:
+        """The desk is done with the bet, if it had it."""
+        if self._waiting.pop(bet, None) is not None or bet in self._offered:
+            self._offered.pop(bet, None)
+            self._to_desk(ended, outbox)
+
+    def _to_desk(self, message: Struct, outbox: Outbox) -> None:
+        outbox.append((subjects.REFERRALS, JSON.encode(message)))
+        self._metrics.odds["referral"] += 1
