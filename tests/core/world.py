@@ -10,15 +10,16 @@ from typing import Any
 import msgspec
 
 from core import invariants, ledger, settling, snapshot
-from core.book import Bet, Book, Customer, Market
-from core.engine import Engine
+from core.book import Bet, Book, Customer, Market, PendingBet
+from core.engine import E, Engine
 from core.limits import Limits
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import feed as fe
-from core.messages.answers import Accepted, Answer, Done, Rejected
+from core.messages import queries as qu
+from core.messages.answers import Accepted, Answer, BetState, Done, Pending, Rejected
 from core.messages.commands import Leg, NamedSelection, PricePolicy
-from core.messages.results import Result
+from core.messages.results import EachWay, Result
 
 NOON = 1_700_000_000_000
 """When each world begins, ms."""
@@ -141,6 +142,34 @@ class World:
         self.done(co.OpenMarket, fixture=fixture, market=market)
         return self.at(path)
 
+    def defined(self, path: str, prices: dict[str, int], /, **definition: Any) -> Market:
+        """An open market of the desk with any fields of DefineMarket; defined again, what it was stays where it can.
+
+        `world.defined("cup/winner", {"red": 20_000}, delay_ms=5_000)`: each bet on it waits.
+        """
+        fixture, market = path.split("/")
+        if fixture not in self.book.fixtures:
+            self.fixture(fixture)
+        selections = tuple(NamedSelection(name, name.title()) for name in prices)
+        fields = {"market_type": "winner", "name": market, "selections": selections, **definition}
+        self.done(co.DefineMarket, fixture=fixture, market=market, **fields)
+        for name, price in prices.items():
+            self.price(path, name, price)
+        self.done(co.OpenMarket, fixture=fixture, market=market)
+        return self.at(path)
+
+    def fixture(self, fixture: str, /, **definition: Any) -> None:
+        """A fixture of the desk with any fields of DefineFixture."""
+        fields = {"name": fixture, "sport": "football", "competition": "cup", "start_ms": self.now, **definition}
+        self.done(co.DefineFixture, fixture=fixture, **fields)
+
+    def race(self, path: str, /, *, terms: EachWay | None = None, **prices: int) -> Market:
+        """A race of the desk, each-way at the usual terms (RULEBOOK 5) unless others are given."""
+        fixture, _ = path.split("/")
+        if fixture not in self.book.fixtures:
+            self.fixture(fixture, sport="racing", competition="meeting")
+        return self.defined(path, prices, each_way=terms or EachWay())
+
     def at(self, path: str) -> Market:
         fixture, market = path.split("/")
         return self.book.fixtures[fixture].markets[market]
@@ -187,6 +216,32 @@ class World:
         answer = self.place(customer, stake_m, *legs, **fields)
         assert isinstance(answer, Accepted), answer
         return self.book.bets[answer.id]
+
+    # Bets that wait.
+
+    def waiting(self, customer: str, stake_m: int, *legs: LegText, **fields: Any) -> PendingBet:
+        """A bet that has to wait."""
+        answer = self.place(customer, stake_m, *legs, **fields)
+        assert isinstance(answer, Pending), answer
+        return self.book.pending[answer.id]
+
+    def judge(self, bet: str, action: str, **fields: Any) -> Answer | None:
+        """A trader's word on a referred bet: "accept", "offer", "decline"."""
+        return self.command(co.AnswerReferral, bet=bet, action=action, **fields)
+
+    def take(self, customer: str, bet: str, **fields: Any) -> Answer | None:
+        """The customer takes a trader's offer."""
+        return self.command(co.TakeOffer, customer=customer, bet=bet, **fields)
+
+    def decline(self, customer: str, bet: str, **fields: Any) -> Answer | None:
+        """The customer does not take it, or wants no word from the trader any more."""
+        return self.command(co.DeclineOffer, customer=customer, bet=bet, **fields)
+
+    def state(self, bet: str) -> BetState:
+        """A bet as it is told."""
+        answer = self.send(qu.GetBet(bet))
+        assert isinstance(answer, BetState), answer
+        return answer
 
     # Feeds.
 
@@ -255,9 +310,52 @@ class World:
                 assert settling.review(bet, self.now) is None, bet.id
 
 
-def leg(path: str, selection: str, price: int) -> Leg:
+class _Witness(Engine):
+    """An engine that writes down the hash of its state after each event."""
+
+    def __init__(self, limits: Limits, book: Book | None = None) -> None:
+        super().__init__(limits, book)
+        self.hashes: list[str] = []
+
+    def apply(self, event: E) -> E:
+        super().apply(event)
+        self.hashes.append(snapshot.state_hash(self.book))
+        return event
+
+
+class WatchedWorld(World):
+    """A small world that is held against its replay at every event, not only at the last; slow."""
+
+    def __init__(self, **changed: int | str) -> None:
+        super().__init__(**changed)
+        self.witness = self.engine = _Witness(self.engine.limits)
+        self.events = [self.engine.start("engine-1", "0.1.0", self.now)]
+
+    def check(self) -> None:
+        super().check()
+        again = _Witness(self.engine.limits)
+        for event in journalled(self.events):
+            again.apply(event)
+            invariants.check(again.book)
+        assert again.hashes == self.witness.hashes
+        restored = snapshot.restore(snapshot.encode(self.book))
+        assert running_sums(restored) == running_sums(again.book) == running_sums(self.book)
+
+
+def running_sums(book: Book) -> dict[str, int]:
+    """What no snapshot holds, because it follows from the bets, open, offered or waiting."""
+    sums = {"open bets": book.open_bets, "liability": book.liability_m}
+    for customer in book.customers.values():
+        sums[f"liability of {customer.id}"], sums[f"waiting of {customer.id}"] = customer.liability_m, customer.pending
+    for market in book.markets():
+        name = f"{market.fixture.id}/{market.id}"
+        sums[f"liability of {name}"], sums[f"stakes of {name}"] = market.liability_m, market.stakes_m
+    return sums
+
+
+def leg(path: str, selection: str, price: int, **fields: Any) -> Leg:
     fixture, market = path.split("/")
-    return Leg(fixture, market, selection, price)
+    return Leg(fixture, market, selection, price, **fields)
 
 
 _journal = msgspec.msgpack.Decoder(ev.Batch)
