@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 
 from msgspec.structs import replace
 
-from core import ledger, liability, placing, staking
+from core import ledger, liability, placing, protection, staking
 from core.book import Book, PendingBet
 from core.limits import Limits
 from core.markets import obstacle
@@ -186,7 +186,7 @@ def restored(book: Book, pending: PendingBet, offer: ev.BetOffered | None) -> No
 
 
 def decide_take(book: Book, limits: Limits, command: co.TakeOffer, digest: int, now_ms: int) -> ev.Event | Refusal:
-    """The customer takes an offer, while its markets are open."""
+    """The customer takes an offer, while its markets are open and he may stake that much."""
     pending = book.pending.get(command.bet)
     if (
         pending is None
@@ -195,6 +195,10 @@ def decide_take(book: Book, limits: Limits, command: co.TakeOffer, digest: int, 
         or pending.taken is not None
     ):
         return Refusal(Rejection.BET_NOT_PENDING)
+    customer, stake_m = pending.customer, pending.offered.stake_m
+    barred = protection.obstacle(customer, limits, now_ms) or protection.refusal(customer, stake_m, now_ms)
+    if barred is not None:
+        return barred
     for index, leg in enumerate(pending.offered.legs):
         refusal = obstacle(leg.selection.market, limits, now_ms)
         if refusal is not None:

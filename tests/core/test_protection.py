@@ -121,6 +121,50 @@ def test_who_is_excluded_neither_bets_nor_deposits_but_withdraws(world: World, k
 
 
 @pytest.mark.parametrize(
+    ("kind", "fields", "reason"),
+    [
+        (co.ExcludeCustomer, {"kind": "self_exclusion", "until_ms": NOON + DAY}, "SELF_EXCLUDED"),
+        (co.ExcludeCustomer, {"kind": "time_out", "until_ms": NOON + DAY}, "TIMED_OUT"),
+        (co.SetOwnLimit, {"kind": "stake", "period": "day", "limit_m": 1_999}, "OWN_STAKE_LIMIT"),
+        (co.SetOwnLimit, {"kind": "loss", "period": "month", "limit_m": 1_999}, "OWN_LOSS_LIMIT"),
+        (co.SetOwnLimit, {"kind": "stake", "period": "day", "limit_m": 2_000}, ""),
+    ],
+)
+@pytest.mark.parametrize("stage", ["delayed", "accepted", "offered"])
+def test_a_bet_that_has_waited_is_taken_only_from_who_may_bet_by_then(
+    stage: str, kind: type[co.Command], fields: dict[str, Any], reason: str
+) -> None:
+    """What he does while the bet of 20.00 waits holds for it too."""
+    world = World(stake_max_m=2_500 if stage == "delayed" else 1_000)
+    world.customer("ann", 100_000)
+    world.market("match/winner", home=20_000)
+    if stage == "delayed":
+        home = (co.NamedSelection("home", "Home"),)
+        named = {"market_type": "winner", "name": "winner", "selections": home, "delay_ms": 5_000}
+        world.desk(co.DefineMarket, "match/winner", **named)
+    world.place("ann", 2_000, HOME, id="b1", refer=True)
+    assert list(world.book.pending) == ["b1"]
+    if stage == "offered":
+        world.done(co.AnswerReferral, bet="b1", action="offer", stake_m=2_000)
+        world.run()
+    world.done(kind, customer="ann", **fields)
+    if stage == "delayed":
+        world.wait(5_000)
+    elif stage == "accepted":
+        world.done(co.AnswerReferral, bet="b1", action="accept")
+    else:
+        answer = world.command(co.TakeOffer, customer="ann", bet="b1")
+        assert (refused(answer) if isinstance(answer, Rejected) else "") == reason
+        world.wait(30_000)
+    world.run()
+    assert (len(world.book.bets), len(world.book.pending), world.of("ann").reserved_m) == (not reason, 0, 0)
+    if reason and stage != "offered":
+        answer = world.send(qu.GetBet("b1"))
+        assert refused(answer) == reason
+    world.check()
+
+
+@pytest.mark.parametrize(
     ("rule", "first_ms", "second_ms", "answer"),
     [
         ("longer", 1_000, 1_001, None),
