@@ -79,12 +79,10 @@ _FLOWS: Final[tuple[tuple[str, str, str, str, tuple[type[Struct], ...]], ...]] =
     ),
 )
 """Channel, address, the engine's action, what it is, messages: all that is not request and reply."""
-_ANSWERS: Final[tuple[type[Struct], ...]] = tuple(
-    dict.fromkeys([*(kind for request in REQUESTS.values() for kind in request.answers), answers.Rejected])
-)
+_ANSWERS: Final = tuple(dict.fromkeys(kind for request in REQUESTS.values() for kind in request.answered))
 _ARRAYS: Final = (
     tuple(request.message for request in REQUESTS.values() if request.many),
-    tuple(dict.fromkeys(kind for each in REQUESTS.values() if each.many for kind in (*each.answers, answers.Rejected))),
+    tuple(dict.fromkeys(kind for request in REQUESTS.values() if request.many for kind in request.answered)),
 )
 """What may come as an array, and what is answered as one."""
 
@@ -146,7 +144,7 @@ def _request(subject: str, request: Request) -> Json:
         "reply": {
             "address": {"location": "$message.header#/reply", "description": "The NATS message's reply subject."},
             "channel": {"$ref": "#/channels/inbox"},
-            "messages": _of_channel("inbox", (*request.answers, answers.Rejected)),
+            "messages": _of_channel("inbox", request.answered),
         },
     }
 

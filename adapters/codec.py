@@ -33,6 +33,11 @@ class Request(NamedTuple):
     """An array is taken as well: each is decided on its own, and answered in one array, in the same order."""
 
     @property
+    def answered(self) -> tuple[type[Struct], ...]:
+        """All of them."""
+        return (*self.answers, Rejected)
+
+    @property
     def shape(self) -> Any:
         """The type to decode."""
         return self.message | list[self.message] if self.many else self.message  # type: ignore[name-defined]

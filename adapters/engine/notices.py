@@ -132,22 +132,21 @@ class Notices:
             elif pending.stage == ev.Stage.OFFERED:
                 self._offered[pending.id] = None
         self._tellers: dict[type, Callable[[Any, Outbox], None]] = {
-            ev.BetPending: self._pending,
             ev.BetOffered: self._offer,
             ev.BetAccepted: self._accepted,
             ev.BetRejected: self._rejected,
             ev.BetSettled: self._settled,
-            ev.BetCashedOut: self._cashed_out,
         }
 
     def of_command(self, events: Sequence[ev.Event], outbox: Outbox) -> None:
         """Tell what its answer does not say."""
         first = events[0]
-        kind = type(first)
-        if kind is ev.BetAccepted:
+        if type(first) is ev.BetAccepted:
             self._metrics.count_bet(first)
-        elif kind is ev.BetPending or kind is ev.BetCashedOut:
-            self._tellers[kind](first, outbox)
+        elif type(first) is ev.BetPending:
+            self._pending(first, outbox)
+        elif type(first) is ev.BetCashedOut:
+            self._cashed_out(first, outbox)
         if len(events) > 1:
             self.tell(events[1:], outbox)
 

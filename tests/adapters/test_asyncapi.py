@@ -79,8 +79,8 @@ def test_schemas_are_in_asyncapis_dialect() -> None:
 def test_every_request_has_its_answers() -> None:
     for subject, request in REQUESTS.items():
         reply = DOCUMENT["operations"][f"request-{subject}"]["reply"]["messages"]
-        answered = [kind.__name__ for kind in (*request.answers, answers.Rejected)]
-        assert [message["$ref"].rpartition("/")[2] for message in reply] == answered
+        answered = [message["$ref"].rpartition("/")[2] for message in reply]
+        assert answered == [*(kind.__name__ for kind in request.answers), "Rejected"]
 
 
 @pytest.mark.parametrize("union", [feed.AnyFeedMessage, answers.Answer, events.Event])
