@@ -44,6 +44,7 @@ LIMITS = Limits(
     liability_fixture_max_m=10**14,
     liability_customer_max_m=10**14,
     liability_book_max_m=10**15,
+    velocity_bets_max=10**9,
 )
 
 

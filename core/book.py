@@ -491,8 +491,9 @@ class Book:
         """Heap of (time, fixture, market): when markets close by the clock alone; some hold no more."""
         self.quotes: dict[str, Quote] = {}
         """Bet -> its last cash-out quote."""
-        self.tally: tuple[tuple[Any, ...], list[Tally]] | None = None
-        """The lines of a large system that are being counted over several slices, and of what (core/settling.py)."""
+        self.tallies: dict[tuple[str, str], tuple[tuple[Any, ...], list[Tally]]] = {}
+        """Market with bets due -> the large system that is next there, its lines being counted over several slices: of
+        what, and how far (core/settling.py)."""
         self.loose: dict[str, Fixture] = {}
         """Fixtures whose `liability_m` may be above their worst case."""
         self.caps_version = 0

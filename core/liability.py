@@ -21,7 +21,7 @@ from core.book import Bet, BetLeg, Book, Customer, Fixture, Level, Market, Selec
 from core.grid import Grid
 from core.messages.events import BetStatus
 from core.messages.results import Result, multiplier
-from core.units import FACTOR_ONE, PRICE_ONE, base_up, payout_down
+from core.units import FACTOR_ONE, PRICE_ONE, RATE_ONE, base_up, payout_down
 
 Multiplier = tuple[int, int]
 """(numerator, denominator)."""
@@ -62,7 +62,7 @@ def _combined(market: Market, placed_ms: int) -> Result | None:
 def win_multiplier(bet: Bet, leg: BetLeg) -> Multiplier | None:
     """What the leg makes of a stake; None: not known yet."""
     result = leg_result(bet, leg)
-    return None if result is None else _paid(bet, leg, result, 1, 1)
+    return None if result is None else paid(bet, leg, result)
 
 
 def place_multiplier(bet: Bet, leg: BetLeg) -> Multiplier | None:
@@ -73,7 +73,7 @@ def place_multiplier(bet: Bet, leg: BetLeg) -> Multiplier | None:
         return None
     if result.void_factor != FACTOR_ONE:
         result = _placed(leg.selection, result, terms.places)
-    return _paid(bet, leg, result, terms.numerator, terms.denominator)
+    return paid(bet, leg, result, terms.numerator, terms.denominator)
 
 
 def _placed(selection: Selection, result: Result, places: int) -> Result:
@@ -87,7 +87,7 @@ def _placed(selection: Selection, result: Result, places: int) -> Result:
     return Result("", 1, 0, min(sharing, places - first + 1), sharing)
 
 
-def _paid(bet: Bet, leg: BetLeg, result: Result, numerator: int, denominator: int) -> Multiplier | None:
+def paid(bet: Bet, leg: BetLeg, result: Result, numerator: int = 1, denominator: int = 1) -> Multiplier | None:
     """The multiplier at the leg's price, of whose winnings `numerator / denominator` is paid, less Rule 4.
 
     A bet at the starting price waits for it, unless the price does not matter; Rule 4 is none of its business, since
@@ -118,9 +118,12 @@ def add(book: Book, leg: BetLeg, sign: int) -> None:
     selection = leg.selection
     market = selection.market
     payout_m = payout_down(running_m, leg.price, PRICE_ONE)
-    selection.payout_m += sign * payout_m
-    selection.stakes_m += sign * running_m
-    market.stakes_m += sign * running_m
+    most_m = payout_m - running_m if sign > 0 else running_m
+    if sign < 0:
+        running_m, payout_m = -running_m, -payout_m
+    selection.payout_m += payout_m
+    selection.stakes_m += running_m
+    market.stakes_m += running_m
     if leg.place_running_m:
         selection.place_payout_m += sign * place_payout(leg)
         market.place_stakes_m += sign * leg.place_running_m
@@ -129,8 +132,20 @@ def add(book: Book, leg: BetLeg, sign: int) -> None:
         worst_m = max(0, market.liability_m - running_m, selection.payout_m - market.stakes_m)
     else:
         worst_m = market.worst_case()
-    most_m = payout_m - running_m if sign > 0 else running_m
-    _set(book, market, worst_m, most_m)
+    change_m = worst_m - market.liability_m
+    market.liability_m = worst_m
+    if market.type_level is not None:
+        market.type_level.liability_m += change_m
+    fixture = market.fixture
+    if market.patterns is None:
+        fixture.plain_m += change_m
+        _raise(book, fixture, change_m)
+    else:
+        # What a place in the grid costs is not known without a look at all scores; this is the most.
+        if not market.gridded:
+            fixture.grid = None
+        book.loose[fixture.id] = fixture
+        _raise(book, fixture, most_m)
 
 
 def place_payout(leg: BetLeg) -> int:
@@ -140,24 +155,6 @@ def place_payout(leg: BetLeg) -> int:
     winnings = (leg.price - PRICE_ONE) * terms.numerator
     below = PRICE_ONE * terms.denominator
     return payout_down(leg.place_running_m, below + winnings, below)
-
-
-def _set(book: Book, market: Market, worst_m: int, most_m: int) -> None:
-    """The market's new worst case; `most_m`: by how much one that hangs on the score can raise its fixture's."""
-    change_m = worst_m - market.liability_m
-    market.liability_m = worst_m
-    if market.type_level is not None:
-        market.type_level.liability_m += change_m
-    fixture = market.fixture
-    if market.patterns is not None:
-        if not market.gridded:
-            fixture.grid = None
-        book.loose[fixture.id] = fixture
-        change_m = most_m
-    else:
-        fixture.plain_m += change_m
-    if change_m:
-        _raise(book, fixture, change_m)
 
 
 def _raise(book: Book, fixture: Fixture, change_m: int) -> None:
@@ -252,13 +249,15 @@ def rerun(book: Book, bet: Bet) -> None:
         if running_m != leg.running_m or place_running_m != leg.place_running_m:
             add(book, leg, -1)
             leg.running_m, leg.place_running_m = running_m, place_running_m
-            add(book, leg, 1)
+            if running_m or place_running_m:
+                add(book, leg, 1)
 
 
 def winnings(bet: Bet) -> int:
     """What an open bet can win beyond its stake; a free bet's payout is all winnings."""
-    stake_m = 0 if bet.free_bet else bet.stake_m
-    whole_m = base_up(bet.payout_m - stake_m, bet.rate)
+    whole_m = bet.payout_m if bet.free_bet else bet.payout_m - bet.stake_m
+    if bet.rate != RATE_ONE:
+        whole_m = base_up(whole_m, bet.rate)
     if not bet.cashed_out_stake_m:
         return whole_m
     return -(-whole_m * bet.running_stake_m // bet.stake_m)

@@ -19,7 +19,7 @@ from core.messages.queries import GetMaxStake
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
 from core.staking import Slip
-from core.units import PRICE_ONE, RATE_ONE
+from core.units import PRICE_ONE, RATE_ONE, account_down
 
 BetEvent = ev.BetAccepted | ev.BetRejected | ev.BetPending
 _ADJUSTABLE = range(Rejection.STAKE_TOO_LARGE, Rejection.FREE_BET_UNKNOWN)
@@ -40,7 +40,7 @@ def decide(
     assert type(slip) is Slip
     stake_m = command.stake_m * slip.system.lines if command.unit_stake and slip.system else command.stake_m
     waived = waited is not None and waited.verdict is not None
-    refusal = _pace(limits, customer, slip, stake_m, now_ms, waited) or staking.refusal(
+    refusal = _pace(limits, command, slip, stake_m, now_ms, waited) or staking.refusal(
         book, slip, stake_m, waived=waived
     )
     refusal = refusal or _cover(command, slip, stake_m, now_ms, waited)
@@ -56,22 +56,23 @@ def decide(
                 return _wait(limits, slip, command, digest, stake_m, now_ms, until_ms, ev.Stage.REFERRED, refusal)
     if refusal is not None:
         return rejected(limits, command, digest, now_ms, refusal, customer, waited)
-    if waited is None:
-        limiting.count(customer, limits, now_ms)
-        delay_ms = slip.delay_ms
-        if delay_ms:
-            return _wait(limits, slip, command, digest, stake_m, now_ms, now_ms + delay_ms, ev.Stage.DELAYED)
-    return accepted(slip, command, digest, stake_m, now_ms, waited.reserved_m if waited is not None else 0)
+    if waited is not None:
+        return accepted(slip, command, digest, stake_m, now_ms, waited.reserved_m)
+    if slip.delay_ms:
+        return _wait(limits, slip, command, digest, stake_m, now_ms, now_ms + slip.delay_ms, ev.Stage.DELAYED)
+    limiting.count(customer, limits, now_ms)
+    return accepted(slip, command, digest, stake_m, now_ms, 0)
 
 
 def _pace(
-    limits: Limits, customer: Customer, slip: Slip, stake_m: int, now_ms: int, waited: PendingBet | None
+    limits: Limits, command: PlaceBet, slip: Slip, stake_m: int, now_ms: int, waited: PendingBet | None
 ) -> Refusal | None:
-    """The least stake, the customer's own limits, and how fast he bets."""
+    """The least stake, the customer's own limits (a free bet is not his money), and how fast he bets."""
+    customer = slip.customer
     least_m = staking.least(limits, slip)
     if stake_m < least_m:
         return Refusal(Rejection.STAKE_TOO_SMALL, limit=least_m)
-    if customer.protection is not None:
+    if customer.protection is not None and not command.free_bet:
         refusal = protection.refusal(customer, stake_m, now_ms)
         if refusal:
             return refusal
@@ -176,7 +177,8 @@ def read(
     rate = RATE_ONE if customer.currency == limits.currency else book.rates[customer.currency]
     if system is not None:
         numerator, denominator = staking.most(system, legs)
-    return Slip(customer, chosen, legs, caps, system, numerator, denominator, delay_ms, rate, limits)
+    lowest = staking.lowest(caps)
+    return Slip(customer, chosen, legs, caps, lowest, system, numerator, denominator, delay_ms, rate)
 
 
 def _structure(
@@ -211,22 +213,33 @@ def _combinable(book: Book, command: PlaceBet | GetMaxStake) -> Refusal | None:
     So they are "ways" in a system, and no bet at all otherwise; nor may bankers and others be ways of one fixture,
     since a line would hold both. The outright of a competition does not go with its matches in any bet.
     """
-    system = bool(command.kind or command.folds)
-    seen: dict[str, list[Leg]] = {}
-    for index, leg in enumerate(command.legs):
-        ways = seen.setdefault(leg.fixture, [])
-        if ways and not system:
+    legs, fixtures = command.legs, book.fixtures
+    if len({leg.fixture for leg in legs}) < len(legs):
+        index = _ways_amiss(legs, system=bool(command.kind or command.folds))
+        if index >= 0:
             return Refusal(Rejection.LEGS_NOT_COMBINABLE, index)
-        if any(way.banker != leg.banker or (way.market, way.selection) == (leg.market, leg.selection) for way in ways):
-            return Refusal(Rejection.LEGS_NOT_COMBINABLE, index)
-        ways.append(leg)
-    known = [(index, book.fixtures.get(leg.fixture)) for index, leg in enumerate(command.legs)]
-    outrights = [fixture for _, fixture in known if fixture is not None and fixture.outright_of]
-    for outright in outrights:
-        for index, fixture in known:
-            if fixture is not None and (fixture.sport, fixture.competition) == (outright.sport, outright.outright_of):
+    for leg in legs:
+        outright = fixtures.get(leg.fixture)
+        if outright is None or not outright.outright_of:
+            continue
+        for index, other in enumerate(legs):
+            match = fixtures.get(other.fixture)
+            if match is not None and (match.sport, match.competition) == (outright.sport, outright.outright_of):
                 return Refusal(Rejection.LEGS_NOT_COMBINABLE, index)
     return None
+
+
+def _ways_amiss(legs: tuple[Leg, ...], *, system: bool) -> int:
+    """The first leg that must not stand beside one before it of the same fixture; -1: none."""
+    seen: dict[str, list[Leg]] = {}
+    for index, leg in enumerate(legs):
+        ways = seen.setdefault(leg.fixture, [])
+        if ways and not system:
+            return index
+        if any(way.banker != leg.banker or (way.market, way.selection) == (leg.market, leg.selection) for way in ways):
+            return index
+        ways.append(leg)
+    return -1
 
 
 def _system(limits: Limits, command: PlaceBet | GetMaxStake) -> System | Refusal:
@@ -270,26 +283,11 @@ def _takes(command: PlaceBet, asked: Leg, price: int) -> bool:
 
 
 def accepted(slip: Slip, command: PlaceBet, digest: int, stake_m: int, now_ms: int, reserved_m: int) -> ev.BetAccepted:
-    """The bet as an event."""
+    """The bet as an event. What a trader has taken above the payout maximum is not cut off at settlement."""
     customer, system = slip.customer, slip.system
     payout_m = slip.payout(stake_m)
-    if command.free_bet:
-        payout_m -= stake_m
-    if system is None:
-        return ev.BetAccepted(
-            now_ms,
-            command.id,
-            digest,
-            customer.id,
-            customer.currency,
-            stake_m,
-            payout_m,
-            tuple(slip.legs),
-            free_bet=command.free_bet,
-            rate=slip.rate,
-            payout_max_m=slip.payout_max(),
-            reserved_m=reserved_m,
-        )
+    winnings_m = payout_m - stake_m
+    payout_max_m = account_down(slip.lowest.payout_max_m, slip.rate)
     return ev.BetAccepted(
         now_ms,
         command.id,
@@ -297,15 +295,15 @@ def accepted(slip: Slip, command: PlaceBet, digest: int, stake_m: int, now_ms: i
         customer.id,
         customer.currency,
         stake_m,
-        payout_m,
+        winnings_m if command.free_bet else payout_m,
         tuple(slip.legs),
-        system.kind,
-        system.shape.folds,
-        system.lines,
-        system.each_way,
+        "" if system is None else system.kind,
+        () if system is None else system.shape.folds,
+        1 if system is None else system.lines,
+        system is not None and system.each_way,
         command.free_bet,
         slip.rate,
-        slip.payout_max(),
+        payout_max_m if payout_max_m > winnings_m else max(1, winnings_m),
         reserved_m,
     )
 
@@ -326,6 +324,7 @@ def _wait(
     if customer.pending >= limits.pending_customer_max:
         full = Refusal(Rejection.TOO_MANY_PENDING, limit=limits.pending_customer_max)
         return rejected(limits, command, digest, now_ms, full, customer, None)
+    limiting.count(customer, limits, now_ms)
     why = refusal or Refusal(Rejection.MALFORMED)
     return ev.BetPending(
         now_ms,
@@ -427,10 +426,11 @@ def apply_accepted(book: Book, event: ev.BetAccepted) -> None:
         protection.staked(customer, event)
     if event.free_bet:
         bonuses.stake(customer, event.free_bet, bet.id)
-    for market in bet.markets():
-        market.bets[bet.id] = bet
-        market.open_bets += 1
     for added in bet.legs:
+        market = added.selection.market
+        if bet.id not in market.bets:
+            market.bets[bet.id] = bet
+            market.open_bets += 1
         liability.add(book, added, 1)
 
 

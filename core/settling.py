@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from core import bonuses, ledger, liability, lines, markets, protection
-from core.book import DESK, Bet, Book, Market
+from core.book import DESK, Bet, Book, Market, System
 from core.liability import Multiplier
 from core.limits import Limits
 from core.lines import Tally
@@ -26,6 +26,8 @@ from core.units import FACTOR_ONE, payout_down
 
 CANCELS_MAX = 100
 """Windows a market may have: each is looked at for each of its bets; real markets have one or two."""
+TALLIES_MAX = 16
+"""Large systems that are counted at the same time: one of 20 legs holds up to 1 MB."""
 OPEN, WON, LOST, VOID, CASHED_OUT = (status.value for status in ev.BetStatus)
 
 
@@ -60,16 +62,61 @@ def outcome(bet: Bet, counted_m: int | None = None) -> Outcome:
     returned_m = 0 if bet.free_bet else stake_m
     if bet.voided:
         return Outcome(VOID, returned_m)
+    found = _line(bet) if bet.system is None else _lines(bet, counted_m)
+    if not isinstance(found, int):
+        return Outcome(VOID, returned_m) if found is _ALL_VOID else _UNDECIDED
+    if not found:
+        return _NOTHING
+    most_m = bet.payout_max_m + returned_m
+    if not bet.payout_max_m or found <= most_m:
+        return Outcome(WON, found)
+    return Outcome(WON, most_m, found - most_m)
+
+
+_UNDECIDED = Outcome(OPEN, 0)
+_NOTHING = Outcome(LOST, 0)
+_ALL_VOID = "void"
+_OPEN_STILL = "open"
+
+
+def _line(bet: Bet) -> int | str:
+    """What one line over all legs pays; or that it is void, or open."""
+    numerator, denominator, undecided, void = 1, 1, False, True
+    for leg in bet.legs:
+        result = liability.leg_result(bet, leg)
+        multiplier = None if result is None else liability.paid(bet, leg, result)
+        if multiplier is None:
+            undecided = True
+            continue
+        if not multiplier[0]:
+            return 0
+        numerator, denominator = numerator * multiplier[0], denominator * multiplier[1]
+        void = void and result is not None and result.void_factor == FACTOR_ONE
+    if undecided:
+        return _OPEN_STILL
+    if void:
+        return _ALL_VOID
+    if bet.free_bet:
+        numerator = max(0, numerator - denominator)
+    return payout_down(bet.running_stake_m, numerator, denominator)
+
+
+def _lines(bet: Bet, counted_m: int | None) -> int | str:
+    """What the lines of a system pay together, each rounded down; or that all are void, or some open."""
+    system = bet.system
+    assert system is not None
     parts = _parts(bet)
-    if _hopeless(bet, parts):
-        return Outcome(LOST, 0)
+    if _hopeless(system, parts):
+        return 0
     if any(each is None for part in parts for each in part):
-        return Outcome(OPEN, 0)
+        return _OPEN_STILL
     if all(_void(bet)):
-        return Outcome(VOID, returned_m)
-    paid_m = _payout(bet, parts) if counted_m is None else counted_m
-    most_m = bet.payout_max_m + returned_m if bet.payout_max_m else paid_m
-    return Outcome(WON if paid_m else LOST, min(paid_m, most_m), max(0, paid_m - most_m))
+        return _ALL_VOID
+    if counted_m is not None:
+        return counted_m
+    known = [[each for each in part if each is not None] for part in parts]
+    stake_m, returned = bet.running_stake_m, not bet.free_bet
+    return sum(lines.payout(system.shape, stake_m, system.lines, part, returned) for part in known)
 
 
 def _parts(bet: Bet) -> list[list[Multiplier | None]]:
@@ -80,37 +127,18 @@ def _parts(bet: Bet) -> list[list[Multiplier | None]]:
     return parts
 
 
-def _hopeless(bet: Bet, parts: list[list[Multiplier | None]]) -> bool:
+def _hopeless(system: System, parts: list[list[Multiplier | None]]) -> bool:
     """Whether no line can win any more."""
     lost = [[each is not None and not each[0] for each in part] for part in parts]
-    if bet.system is None or len(bet.legs) == 1:
-        return all(any(part) for part in lost)
-    if not any(any(part) for part in lost):
+    if not all(any(part) for part in lost):
         return False
-    shape = bet.system.shape
-    return all(not lines.total(shape, [(0, 1) if gone else (1, 1) for gone in part])[0] for part in lost)
+    return all(not lines.total(system.shape, [(0, 1) if gone else (1, 1) for gone in part])[0] for part in lost)
 
 
 def _void(bet: Bet) -> Iterator[bool]:
     for leg in bet.legs:
         result = liability.leg_result(bet, leg)
         yield result is not None and result.void_factor == FACTOR_ONE
-
-
-def _payout(bet: Bet, parts: list[list[Multiplier | None]]) -> int:
-    """What its lines pay, each rounded down; all multipliers are known."""
-    system = bet.system
-    if system is not None:
-        known = [[each for each in part if each is not None] for part in parts]
-        stake_m, returned = bet.running_stake_m, not bet.free_bet
-        return sum(lines.payout(system.shape, stake_m, system.lines, part, returned) for part in known)
-    numerator, denominator = 1, 1
-    for each in parts[0]:
-        assert each is not None
-        numerator, denominator = numerator * each[0], denominator * each[1]
-    if bet.free_bet:
-        numerator = max(0, numerator - denominator)
-    return payout_down(bet.running_stake_m, numerator, denominator)
 
 
 def _tallies(bet: Bet, parts: list[list[Multiplier | None]]) -> list[Tally]:
@@ -149,6 +177,7 @@ def apply_settled(book: Book, event: ev.BetSettled) -> None:
     opens = (event.status == OPEN) - (event.was == OPEN)
     bet.status, bet.paid_m, bet.capped_m = event.status, event.paid_m, event.capped_m
     book.voided.pop(bet.id, None)
+    book.quotes.pop(bet.id, None)
     customer = bet.customer
     ledger.post(book, customer, event)
     liability.rerun(book, bet)
@@ -169,8 +198,9 @@ def opened(book: Book, bet: Bet, opens: int) -> None:
 
 
 def apply_advanced(book: Book, event: ev.BetAdvanced) -> None:
-    """Only what runs on the other legs changes."""
+    """Only what runs on the other legs changes, and what the bet is worth."""
     book.voided.pop(event.bet, None)
+    book.quotes.pop(event.bet, None)
     liability.rerun(book, book.bets[event.bet])
 
 
@@ -306,6 +336,7 @@ def _due(book: Book, market: Market, ts_ms: int, closed: bool) -> None:  # noqa:
         book.closed[key] = market
     market.due = list(reversed(market.bets.values()))
     book.settling.pop(key, None)
+    book.tallies.pop(key, None)
     if market.due:
         book.settling[key] = market
     book.touch(market)
@@ -325,7 +356,7 @@ def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
                     break
                 lines_left -= bet.system.lines
                 if lines_left < 0:
-                    counted_m, finished = _counted(book, bet, limits.slice_lines_max)
+                    counted_m, finished = _counted(book, market, bet, limits.slice_lines_max)
                     if not finished:
                         break
             event = review(bet, now_ms, counted_m)
@@ -337,21 +368,27 @@ def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
         yield ev.SettlementAdvanced(now_ms, market.fixture.id, market.id, done)
 
 
-def _counted(book: Book, bet: Bet, lines_max: int) -> tuple[int | None, bool]:
-    """What the lines of a large system pay, and whether they are counted by now; None: they need not be."""
+def _counted(book: Book, market: Market, bet: Bet, lines_max: int) -> tuple[int | None, bool]:
+    """What the lines of a large system pay, and whether they are counted by now; None: they need not be.
+
+    Each market has a count of its own: with one for all, two systems of two markets would undo each other's for ever.
+    """
     parts = _parts(bet)
     if bet.voided or any(each is None for part in parts for each in part):
         return None, True
+    key = market.fixture.id, market.id
     content = bet.id, bet.running_stake_m, parts
-    if book.tally is None or book.tally[0] != content:
-        book.tally = content, _tallies(bet, parts)
-    tallies = book.tally[1]
+    known = book.tallies.get(key)
+    if known is None or known[0] != content:
+        if known is None and len(book.tallies) >= TALLIES_MAX:
+            return None, False
+        known = book.tallies[key] = content, _tallies(bet, parts)
+    tallies = known[1]
     unfinished = next((tally for tally in tallies if tally.lines_left), None)
     if unfinished is not None:
         unfinished.advance(lines_max)
     if any(tally.lines_left for tally in tallies):
         return None, False
-    book.tally = None
     return sum(tally.paid_m for tally in tallies), True
 
 
@@ -360,6 +397,8 @@ def apply_advance(book: Book, event: ev.SettlementAdvanced) -> None:
     key = event.fixture, event.market
     market = book.settling.pop(key)
     del market.due[len(market.due) - event.bets :]
+    if event.bets:
+        book.tallies.pop(key, None)
     if market.due:
         book.settling[key] = market
     else:

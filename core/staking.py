@@ -1,5 +1,4 @@
-"""The stake of a slip against the limits: stake, payout, liability from the selection up to the book (RULEBOOK 3 and
-4).
+"""The stake of a slip against the limits: stake, payout, liability from the selection up to the book (RULEBOOK 3, 4).
 
 Limits are in minor units of the book's currency, stakes in the account's; what is answered is in the account's.
 
@@ -10,7 +9,10 @@ exactly, and they are counted out again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from core import liability, lines, protection
 from core.book import BetLeg, Book, Caps, Customer, Market, Selection, System
@@ -22,7 +24,7 @@ from core.refusals import Refusal
 from core.units import MONEY_MAX, PRICE_ONE, RATE_ONE, account_down, base_up, payout_down, stake_down
 
 
-class Slip(NamedTuple):
+class Slip(Struct, frozen=True, gc=False):
     """A bet as far as its stake does not matter."""
 
     customer: Customer
@@ -30,22 +32,18 @@ class Slip(NamedTuple):
     legs: list[AcceptedLeg]
     caps: list[Caps]
     """For each leg the limits that hold for this customer now."""
+    lowest: Caps
+    """Of the whole bet: the lowest of its legs' for what is not counted leg by leg."""
     system: System | None
     numerator: int
     denominator: int
     """It pays stake x numerator / denominator if every leg wins that can."""
     delay_ms: int
     rate: int
-    limits: Limits
 
     def payout(self, stake_m: int) -> int:
         """What is paid if every leg wins; each line's own rounding can only take from it."""
         return payout_down(stake_m, self.numerator, self.denominator)
-
-    def payout_max(self) -> int:
-        """The most it may win beyond its stake, in the account's currency: the lowest limit of its legs."""
-        least_m = min([caps.payout_max_m for caps in self.caps])
-        return account_down(least_m, self.rate)
 
     def running(self, base_m: int) -> list[int]:
         """What runs on each leg, and as much again on its place part, in the book's currency."""
@@ -55,7 +53,7 @@ class Slip(NamedTuple):
         return [payout_down(base_m, held, count) for held in lines.holding(self.system.shape)]
 
 
-def most(system: System, legs: list[AcceptedLeg]) -> tuple[int, int]:
+def most(system: System, legs: Sequence[AcceptedLeg | BetLeg]) -> tuple[int, int]:
     """What a system pays for a stake of one if every leg wins, as a fraction; by formula, not by enumeration."""
     numerator, denominator = lines.total(system.shape, [(leg.price, PRICE_ONE) for leg in legs])
     if not system.each_way:
@@ -64,7 +62,7 @@ def most(system: System, legs: list[AcceptedLeg]) -> tuple[int, int]:
     return numerator * below + above * denominator, denominator * below * system.lines
 
 
-def _placed(leg: AcceptedLeg) -> tuple[int, int]:
+def _placed(leg: AcceptedLeg | BetLeg) -> tuple[int, int]:
     assert leg.place is not None
     below = PRICE_ONE * leg.place.denominator
     return below + (leg.price - PRICE_ONE) * leg.place.numerator, below
@@ -76,52 +74,69 @@ def least(limits: Limits, slip: Slip) -> int:
     return stake_min_m if slip.system is None else max(stake_min_m, slip.system.lines)
 
 
+def lowest(caps: list[Caps]) -> Caps:
+    """The limits of a whole bet: for stake, payout and customer the lowest of its legs'."""
+    first = caps[0]
+    if all(each is first or each == first for each in caps):
+        return first
+    return first._replace(
+        stake_max_m=min([each.stake_max_m for each in caps]),
+        payout_max_m=min([each.payout_max_m for each in caps]),
+        customer_m=min([each.customer_m for each in caps]),
+    )
+
+
 def refusal(book: Book, slip: Slip, stake_m: int, *, waived: bool = False) -> Refusal | None:
     """The first limit that does not take this stake; `waived`: a trader takes stake and payout as they are."""
-    base_m = base_up(stake_m, slip.rate)
-    winnings_m = slip.payout(base_m) - base_m
+    rate, caps = slip.rate, slip.lowest
+    base_m = stake_m if rate == RATE_ONE else base_up(stake_m, rate)
+    winnings_m = payout_down(base_m, slip.numerator, slip.denominator) - base_m
     if not waived:
-        stake_max_m = min([caps.stake_max_m for caps in slip.caps])
-        if base_m > stake_max_m:
-            return Refusal(Rejection.STAKE_TOO_LARGE, limit=account_down(stake_max_m, slip.rate))
-        payout_max_m = min([caps.payout_max_m for caps in slip.caps])
-        if winnings_m > payout_max_m:
-            return Refusal(Rejection.PAYOUT_TOO_LARGE, limit=account_down(payout_max_m, slip.rate))
-    passed = None if _within(book, slip, base_m, winnings_m) else _tried(book, slip, base_m, winnings_m)
+        if base_m > caps.stake_max_m:
+            return Refusal(Rejection.STAKE_TOO_LARGE, limit=account_down(caps.stake_max_m, rate))
+        if winnings_m > caps.payout_max_m:
+            return Refusal(Rejection.PAYOUT_TOO_LARGE, limit=account_down(caps.payout_max_m, rate))
+    if _within(book, slip, base_m, winnings_m):
+        return None
+    passed = _tried(book, slip, base_m, winnings_m)
     if passed is None:
         return None
     found = passed.refusal
-    return found._replace(limit=account_down(found.limit, slip.rate))
+    return found._replace(limit=account_down(found.limit, rate))
 
 
 def _within(book: Book, slip: Slip, base_m: int, winnings_m: int) -> bool:
     """Whether it passes no liability limit for certain: legs add no more together than each by itself."""
-    customer_m = min([caps.customer_m for caps in slip.caps])
-    if slip.customer.liability_m + winnings_m > customer_m:
+    if slip.customer.liability_m + winnings_m > slip.lowest.customer_m:
         return False
-    total_m = 0
     system = slip.system
-    for selection, caps, running_m, leg in zip(slip.chosen, slip.caps, slip.running(base_m), slip.legs, strict=True):
-        market = selection.market
-        payout_m = payout_down(running_m, leg.price, PRICE_ONE)
-        loss_m = selection.payout_m + payout_m - market.stakes_m - running_m
+    runs = None if system is None else slip.running(base_m)
+    running_m = base_m
+    total_m = 0
+    for index, selection in enumerate(slip.chosen):
+        leg, caps, market = slip.legs[index], slip.caps[index], selection.market
+        if runs is not None:
+            running_m = runs[index]
+        rise_m = payout_down(running_m, leg.price, PRICE_ONE) - running_m
+        loss_m = selection.payout_m + rise_m - market.stakes_m
         if loss_m > caps.selection_m:
             return False
-        rise_m = payout_m - running_m
         if leg.place is not None:
             rise_m += payout_down(running_m, *_placed(leg)) - running_m
-        elif market.winners == 1 and not market.place_stakes_m and market.patterns is None:
+        elif market.winners == 1 and market.patterns is None and not market.place_stakes_m:
             # The old worst case less the new stake, or the new one: no need to look at all selections.
-            rise_m = max(market.liability_m - running_m, loss_m) - market.liability_m
+            liability_m = market.liability_m
+            rise_m = (max(liability_m - running_m, loss_m)) - liability_m
         if rise_m <= 0:
             continue
         total_m += rise_m
-        if market.liability_m + (total_m if system is not None else rise_m) > caps.market_m:
+        if market.liability_m + (rise_m if system is None else total_m) > caps.market_m:
             return False
-        fixture = market.fixture
-        if fixture.liability_m + total_m > caps.fixture_m or (caps.levels and _over_levels(market, caps, total_m)):
+        if market.fixture.liability_m + total_m > caps.fixture_m or (
+            caps.levels and _over_levels(market, caps, total_m)
+        ):
             return False
-    return not total_m or book.liability_m + total_m <= slip.caps[0].book_m
+    return not total_m or book.liability_m + total_m <= slip.lowest.book_m
 
 
 def _over_levels(market: Market, caps: Caps, added_m: int) -> bool:
@@ -206,11 +221,11 @@ def _first(book: Book, slip: Slip, before: list[_Sums], book_m: int, winnings_m:
         for reason, was_m, now_m, most_m in zip(_ABOVE, sums, _Sums.of(selection.market), limits, strict=True):
             if now_m > was_m and now_m > most_m:
                 return _Passed(Refusal(reason, index, selection.price, most_m), now_m - most_m)
-    most_m = min([caps.customer_m for caps in slip.caps])
+    most_m = slip.lowest.customer_m
     excess_m = slip.customer.liability_m + winnings_m - most_m
     if excess_m > 0:
         return _Passed(Refusal(Rejection.LIABILITY_CUSTOMER, limit=most_m), excess_m)
-    most_m = slip.caps[0].book_m
+    most_m = slip.lowest.book_m
     if book.liability_m > book_m and book.liability_m > most_m:
         return _Passed(Refusal(Rejection.LIABILITY_BOOK, limit=most_m), book.liability_m - most_m)
     return None
@@ -223,11 +238,10 @@ def accepted(book: Book, slip: Slip, stake_m: int) -> int:
     a limit by some excess can be lowered by what that excess is worth at this rate without missing the greatest one. At
     the worst outcome of a single this is exact, so a step or two is the rule.
     """
-    stake_max_m = min([caps.stake_max_m for caps in slip.caps])
-    payout_max_m = min([caps.payout_max_m for caps in slip.caps])
-    base_m = min(base_up(stake_m, slip.rate), stake_max_m)
+    caps = slip.lowest
+    base_m = min(base_up(stake_m, slip.rate), caps.stake_max_m)
     if slip.numerator > slip.denominator:
-        base_m = min(base_m, stake_down(payout_max_m, slip.numerator, slip.denominator))
+        base_m = min(base_m, stake_down(caps.payout_max_m, slip.numerator, slip.denominator))
     while base_m > 0:
         winnings_m = slip.payout(base_m) - base_m
         passed = None if _within(book, slip, base_m, winnings_m) else _tried(book, slip, base_m, winnings_m)
