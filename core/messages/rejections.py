@@ -26,8 +26,8 @@ class Rejection(IntEnum):
     TIMED_OUT = 54  # limit: until when, ms
     # Structure of a bet.
     TOO_MANY_LEGS = 100  # limit: the greatest number of legs
-    KIND_UNKNOWN = 102  # detail: a kind of bet there is not, or what its legs do not fit
     LEGS_NOT_COMBINABLE = 110  # leg: the second of two legs that cannot stand in one line
+    KIND_UNKNOWN = 111  # detail: a kind of bet there is not, or what its legs do not fit
     TOO_MANY_COMBINATIONS = 112  # limit: the greatest number of lines
     LINES_MISMATCH = 114  # limit: the number of lines it has
     CURRENCY_MISMATCH = 120  # detail: the account's currency
