@@ -220,7 +220,8 @@ def score(book: Book, limits: Limits, producer: Producer, message: fe.FixtureSco
     if fixture is None:
         yield Refusal(Rejection.FIXTURE_UNKNOWN)
         return
-    yield scoring.event(fixture, message.score, _origin(producer, message, now_ms), "")
+    yield from scoring.finish(book, fixture, producer.source, now_ms)
+    yield scoring.event(book, fixture, message.score, _origin(producer, message, now_ms), "")
 
 
 def withdrawal(book: Book, _: Limits, producer: Producer, message: fe.Withdrawal, now_ms: int) -> Taken:

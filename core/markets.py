@@ -6,6 +6,7 @@ from heapq import heappop, heappush
 
 from core import grid, liability, limiting
 from core.book import DESK, Book, Fixture, Level, Market, Selection
+from core.grading import racing
 from core.limits import Limits
 from core.messages import commands as co
 from core.messages import events as ev
@@ -257,8 +258,7 @@ def _move(book: Book, source: Level | None, target: Level | None, liability_m: i
 def each_way_terms(market: Market) -> EachWay | None:
     """The terms of a place part taken now, places by number; None: there is none.
 
-    The usual ones follow from the number of runners and the kind of race: 2 to 4 runners win only, 5 to 7 two places at
-    1/4, 8 and more three at 1/5; handicaps of 12 to 15 three at 1/4, of 16 and more four at 1/4 (RULEBOOK 5).
+    The usual ones follow from the number of runners, those that are priced and not withdrawn (RULEBOOK 5).
     """
     terms = market.each_way
     if terms is None:
@@ -266,11 +266,14 @@ def each_way_terms(market: Market) -> EachWay | None:
     if terms.places:
         return terms
     runners = sum(1 for each in market.selections.values() if each.price and not each.withdrawn_ms)
-    if runners < 5:
-        return None
-    if terms.handicap and runners >= 12:
-        return EachWay(4 if runners >= 16 else 3, 1, 4, handicap=True)
-    return EachWay(3, 1, 5, terms.handicap) if runners >= 8 else EachWay(2, 1, 4, terms.handicap)
+    usual = racing.each_way_terms(runners, is_handicap=terms.handicap) if runners else None
+    return None if usual is None else EachWay(*usual, terms.handicap)
+
+
+def places_most(terms: EachWay, selections: int) -> int:
+    """The most places that place parts were taken at: the usual ones are no more than if all had run."""
+    usual = racing.each_way_terms(selections, is_handicap=terms.handicap)
+    return max(1, terms.places, usual.places if usual is not None else 0)
 
 
 def cut_off(book: Book, now_ms: int) -> None:

@@ -1,8 +1,8 @@
 """Settlement by score: who knows only how it ended tells the score, and the graders make the results (RULEBOOK 5).
 
 A fixture can have hundreds of markets, so they are graded in slices, as bets are settled. A market that the score does
-not decide, or that no grader knows, is left as it is. A corrected score is graded again: what differs is a corrected
-result.
+not decide, or that no grader knows, is left as it is. A score told again is graded again, corrected or not: what
+differs is a corrected result, and what was rolled back since has results again.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from itertools import islice
 
 from core import settling
-from core.book import DESK, Book, Fixture
+from core.book import DESK, Book, Fixture, Market
 from core.grading.markets import grade
-from core.grading.scores import Score
+from core.grading.scores import RaceScore, Score
 from core.grading.verdicts import GradingError
 from core.limits import Limits
+from core.markets import places_most
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
+from core.messages.results import Result
 from core.refusals import Refusal
 from core.settling import Origin
 
@@ -26,9 +28,9 @@ MARKETS_PER_SLICE = 50
 """Grading a market takes 5 to 50 us."""
 
 
-def event(fixture: Fixture, score: Score, origin: Origin, reason: str) -> ev.FixtureScored | Refusal:
-    """A score, if it is new while it is being graded."""
-    if fixture.score == score and fixture.score_source == origin.source:
+def event(book: Book, fixture: Fixture, score: Score, origin: Origin, reason: str) -> ev.FixtureScored | Refusal:
+    """A score, unless it is being graded already."""
+    if fixture.id in book.scoring and fixture.score == score and fixture.score_source == origin.source:
         return Refusal(Rejection.NOTHING_TO_CHANGE)
     return ev.FixtureScored(*origin, fixture.id, score, reason)
 
@@ -38,7 +40,7 @@ def decide_settle(book: Book, _: Limits, command: co.SettleFixture, digest: int,
     fixture = book.fixtures.get(command.fixture)
     if fixture is None:
         return Refusal(Rejection.FIXTURE_UNKNOWN)
-    return event(fixture, command.score, settling.by_desk(command, digest, now_ms), command.reason)
+    return event(book, fixture, command.score, settling.by_desk(command, digest, now_ms), command.reason)
 
 
 def apply_scored(book: Book, scored: ev.FixtureScored) -> None:
@@ -52,20 +54,44 @@ def apply_scored(book: Book, scored: ev.FixtureScored) -> None:
 def advance(book: Book, now_ms: int) -> Iterator[ev.Event]:
     """The next slice of markets of the fixture that was scored first; each event applied before the next."""
     for fixture in islice(book.scoring.values(), 1):
-        assert fixture.score is not None
-        origin = Origin(now_ms, "", 0, fixture.score_source, fixture.score_author, 0)
-        markets = list(islice(fixture.markets.values(), fixture.graded, fixture.graded + MARKETS_PER_SLICE))
-        for market in markets:
-            if market.parts or fixture.score_source not in (DESK, market.source):
-                continue
-            try:
-                results = grade(market.market_type, market.specifiers, tuple(market.selections), fixture.score)
-            except GradingError:
-                continue
-            settled = settling.results_event(market, results, origin, "")
-            if not isinstance(settled, Refusal):
-                yield settled
-        yield ev.ScoringAdvanced(now_ms, fixture.id, len(markets))
+        yield from _slice(fixture, now_ms)
+
+
+def finish(book: Book, fixture: Fixture, source: str, now_ms: int) -> Iterator[ev.Event]:
+    """What another source's score has still to grade, before one of `source` takes its place.
+
+    Two producers that each tell the score of their own markets must not undo each other's.
+    """
+    while fixture.id in book.scoring and fixture.score_source != source:
+        yield from _slice(fixture, now_ms)
+
+
+def _slice(fixture: Fixture, now_ms: int) -> Iterator[ev.Event]:
+    assert fixture.score is not None
+    origin = Origin(now_ms, "", 0, fixture.score_source, fixture.score_author, 0)
+    markets = list(islice(fixture.markets.values(), fixture.graded, fixture.graded + MARKETS_PER_SLICE))
+    for market in markets:
+        if market.parts or fixture.score_source not in (DESK, market.source):
+            continue
+        results = _results(market, fixture.score)
+        settled = settling.results_event(market, results, origin, "") if results else None
+        if isinstance(settled, ev.MarketSettled):
+            yield settled
+    yield ev.ScoringAdvanced(now_ms, fixture.id, len(markets))
+
+
+def _results(market: Market, score: Score) -> tuple[Result, ...]:
+    """What the score makes of a market; empty: it does not decide it, or nobody knows how.
+
+    A race whose winner is known decides a market that is offered each-way only once the places are known too.
+    """
+    try:
+        selections = tuple(market.selections)
+        if market.each_way is not None and isinstance(score, RaceScore):
+            grade("place", {"places": str(places_most(market.each_way, len(selections)))}, selections, score)
+        return grade(market.market_type, market.specifiers, selections, score)
+    except GradingError:
+        return ()
 
 
 def apply_advanced(book: Book, done: ev.ScoringAdvanced) -> None:
