@@ -18,10 +18,12 @@ from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import queries as qu
 from core.messages.rejections import Rejection
+from core.messages.results import Result
 from core.refusals import Refusal
 from core.units import PRICE_ONE, payout_down
 
 _OPEN, _CASHED_OUT = ev.BetStatus.OPEN.value, ev.BetStatus.CASHED_OUT.value
+_WON = Result("", 1)
 SHARE_ONE = 10_000
 
 
@@ -39,6 +41,7 @@ def quote(book: Book, limits: Limits, query: qu.GetCashOut, now_ms: int) -> an.A
     if not offer_m:
         return Refusal(Rejection.CASH_OUT_NOT_OFFERED, detail="it is worth nothing").answer(query.bet)
     until_ms = now_ms + limits.cash_out_quote_ms
+    book.quotes.pop(bet.id, None)
     _drop_old(book, now_ms)
     book.quotes[bet.id] = Quote(query.share_bp, stake_m, offer_m, until_ms)
     return an.CashOutQuote(bet.id, query.share_bp, stake_m, offer_m, until_ms)
@@ -68,15 +71,20 @@ def _bet(book: Book, customer: str, bet_id: str) -> Bet | Refusal:
 
 
 def value(bet: Bet, limits: Limits, now_ms: int) -> Multiplier | Refusal:
-    """What a stake of one on the whole bet can be expected to pay; refused at the first leg's obstacle."""
-    weights = []
+    """What a stake of one on the whole bet can be expected to pay; refused at the first leg's obstacle.
+
+    A leg whose market is being settled is one, even if it is decided: the bet may be, and is looked at in a moment.
+    """
+    weights: list[Multiplier] = []
     for index, leg in enumerate(bet.legs):
-        weight = liability.win_multiplier(bet, leg)
-        if weight is None:
-            found = _expected(leg, limits, now_ms)
-            if isinstance(found, Refusal):
-                return found._replace(leg=index)
-            weight = found
+        weight: Multiplier | Refusal
+        decided = liability.win_multiplier(bet, leg)
+        if decided is None:
+            weight = _expected(bet, leg, limits, now_ms)
+        else:
+            weight = Refusal(Rejection.MARKET_CLOSED) if leg.selection.market.due else decided
+        if isinstance(weight, Refusal):
+            return weight._replace(leg=index)
         weights.append(weight)
     system = bet.system
     if system is not None:
@@ -88,8 +96,8 @@ def value(bet: Bet, limits: Limits, now_ms: int) -> Multiplier | Refusal:
     return numerator, denominator
 
 
-def _expected(leg: BetLeg, limits: Limits, now_ms: int) -> Multiplier | Refusal:
-    """An open leg's price times its chance now."""
+def _expected(bet: Bet, leg: BetLeg, limits: Limits, now_ms: int) -> Multiplier | Refusal:
+    """What an open leg pays if it wins, less Rule 4, times its chance now."""
     selection = leg.selection
     market = selection.market
     refusal = obstacle(market, limits, now_ms)
@@ -98,16 +106,19 @@ def _expected(leg: BetLeg, limits: Limits, now_ms: int) -> Multiplier | Refusal:
     if not selection.price:
         return Refusal(Rejection.SELECTION_UNPRICED)
     above, below = chance(market, selection.price)
-    return leg.price * above, PRICE_ONE * below
+    won = liability.paid(bet, leg, _WON)
+    assert won is not None  # only bets at the starting price do not know theirs
+    return won[0] * above, won[1] * below
 
 
 def chance(market: Market, price: int) -> Multiplier:
     """The chance of a selection at its live price, the margin removed in proportion, at most 1 (RULEBOOK 8).
 
-    1 / price over the sum of all 1 / price, which stands for as many winners as the market has. A market whose prices
-    sum to less than that has no margin to remove.
+    1 / price over the sum of all 1 / price, which stands for as many winners as the market has; who is withdrawn takes
+    no part. A market whose prices sum to less than that has no margin to remove.
     """
-    inverse = sum(PRICE_ONE * PRICE_ONE * 1_000_000 // each.price for each in market.selections.values() if each.price)
+    running = [each.price for each in market.selections.values() if each.price and not each.withdrawn_ms]
+    inverse = sum(PRICE_ONE * PRICE_ONE * 1_000_000 // each for each in running)
     whole = PRICE_ONE * 1_000_000 * market.winners
     if inverse <= whole:
         return PRICE_ONE, price
