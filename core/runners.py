@@ -48,6 +48,8 @@ def withdrawal_event(
     selection = market.selections.get(selection_id)
     if selection is None:
         return Refusal(Rejection.SELECTION_UNKNOWN)
+    if not at_ms:
+        return Refusal(Rejection.DEFINITION_NOT_VALID, detail="at_ms: when it was withdrawn")
     percent = deduction(price)
     if (selection.withdrawn_ms, selection.deduction_pc) == (at_ms, percent):
         return Refusal(Rejection.NOTHING_TO_CHANGE)
