@@ -1,7 +1,8 @@
 """Racing: to win and to be placed, with dead heats and withdrawals, and the usual each-way terms.
 
-Each-way is a bet, not a market: its win part is settled by `win` and its place part by `place` with the places of its
-terms, which were fixed when it was taken (RULEBOOK 5). Rule 4 changes prices, not results.
+Each-way is a bet, not a market: its win part is settled by what the market's result says, its place part by the
+position there and the places of its terms, which were fixed when it was taken (RULEBOOK 5). So whoever has a place in
+the finish has a position, won or lost. Rule 4 changes prices, not results.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ def _first(score: RaceScore, places: int) -> Verdicts:
     (RULEBOOK 6: "winners expected / winners"; 5: a dead heat of two pays price / 2.)
     """
     verdicts: dict[str, Verdict] = dict.fromkeys(score.withdrawn, VOID)
-    left = places
+    left, position = places, 1
     for group in score.order:
-        verdicts |= dict.fromkeys(group, _shared(left, len(group)))
-        left -= min(left, len(group))
+        verdicts |= dict.fromkeys(group, _shared(left, len(group))._replace(position=position))
+        left, position = left - min(left, len(group)), position + len(group)
     if left and score.behind:
         raise UndecidedError(f"who of {score.behind} took the {left} of {places} places left is not known")
     if left == places and score.not_finished:

@@ -15,6 +15,7 @@ class Verdict(NamedTuple):
     void_factor: Literal[0, 5000, 10000] = 0
     dead_heat_places: int = 1
     dead_heat_sharing: int = 1
+    position: int = 0
 
 
 WON = Verdict(1)

@@ -30,6 +30,29 @@ def placed(score: RaceScore, places: int, selections: str) -> dict[str, tuple[in
 
 
 @pytest.mark.parametrize(
+    ("rule", "order", "positions"),
+    [
+        ("one after the other", "a b c", {"a": 1, "b": 2, "c": 3}),
+        ("two for the win", "ab c", {"a": 1, "b": 1, "c": 3}),
+        ("two for the second place", "a bc d", {"a": 1, "b": 2, "c": 2, "d": 4}),
+        ("unplaced", "a", {"a": 1, "p": 0, "n": 0}),
+    ],
+)
+@pytest.mark.parametrize(("market_type", "specifiers"), [("win", {}), ("place", {"places": "2"})])
+def test_every_result_tells_the_position(
+    market_type: str, specifiers: dict[str, str], rule: str, order: str, positions: dict[str, int]
+) -> None:
+    """Also of who has lost: the place part of an each-way bet may pay more places than the market has winners."""
+    results = grade(market_type, specifiers, list(positions), finish(order))
+    assert {each.selection: each.position for each in results} == positions, rule
+
+
+def test_who_came_in_behind_those_named_has_no_position() -> None:
+    results = grade("win", {}, ["a", "b", "c"], RaceScore((("a",),), behind=("b", "c")))
+    assert [each.position for each in results] == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
     ("rule", "order", "places", "expected"),
     [
         ("first and second", "a b c", 2, {"a": WON, "b": WON, "c": LOST}),
