@@ -189,6 +189,10 @@ class Simulator(_Section, frozen=True):
     in_running_chance: Chance
     non_runner_chance: Chance
     dead_heat_chance: Chance
+    delay_max_ms: Annotated[int, Meta(ge=0, le=15_000)]
+    by_score_chance: Chance
+    provisional_chance: Chance
+    outright_share: Chance
     overturned_goal_chance: Chance
     group_suspension_chance: Chance
     correction_chance: Chance
