@@ -8,16 +8,12 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
-import nats
 import pytest
-from nats.aio.client import Client
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 
@@ -28,94 +24,15 @@ from adapters.engine import takeover
 from adapters.engine.images import key
 from adapters.engine.service import FENCED, Service
 from adapters.journal import snapshots
-from config.settings import Role, load
-from core.engine import Engine
+from config.settings import Role
 from core.messages.events import EngineStarted
 from core.snapshot import state_hash
-
-Row = dict[str, Any]
-DESK: Row = {"author": "tom", "fixture": "f"}
-LEG: Row = {"fixture": "f", "market": "m", "selection": "home", "price": 20_000}
-_DECODERS: dict[str, Callable[[bytes], Any]] = {"json": msgspec.json.decode, "msgpack": msgspec.msgpack.decode}
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-async def until(condition: Callable[[], Awaitable[object]], within_s: float = 20) -> None:
-    async with asyncio.timeout(within_s):
-        while not await condition():  # noqa: ASYNC110  # another process makes it true
-            await asyncio.sleep(0.01)
-
-
-class Asker:
-    """A client of the public protocol."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self._count = 0
-
-    def command(self, **fields: object) -> Row:
-        self._count += 1
-        return {"id": f"c-{self._count}", "expires_ms": now_ms() + 60_000} | fields
-
-    def bet(self, **fields: object) -> Row:
-        return self.command(customer="anna", stake_m=1_000, legs=[LEG]) | fields
-
-    async def ask(self, subject: str, message: object, wire: Wire = JSON, timeout_s: float = 10) -> Any:
-        reply = await self.client.request(subject, wire.encode(message), timeout=timeout_s)
-        return _DECODERS[wire.name](reply.data)
-
-    async def prepare(self) -> None:
-        """A customer with money, and an open market."""
-        names: Row = {"name": "A - B", "sport": "football", "competition": "Cup", "start_ms": now_ms() + 10**7}
-        market: Row = {"market_type": "1x2", "name": "Result", "selections": [["home", "A"], ["away", "B"]]}
-        for subject, fields in (
-            ("account.open", {"customer": "anna", "currency": "EUR"}),
-            ("account.deposit", {"customer": "anna", "amount_m": 900_000, "provider": "bank"}),
-            ("desk.fixture.define", DESK | names),
-            ("desk.market.define", DESK | {"market": "m"} | market),
-            ("desk.price.set", DESK | {"market": "m", "selection": "home", "price": 20_000}),
-            ("desk.market.open", DESK | {"market": "m"}),
-        ):
-            answer = await self.ask(subject, self.command(**fields))
-            assert answer["type"] == "done", answer
-
-
-@asynccontextmanager
-async def asker(server: NatsServer, role: Role = Role.OPERATOR) -> AsyncIterator[Asker]:
-    client = await nats.connect(server.url(role), inbox_prefix=role.inbox_prefix.encode(), reconnect_time_wait=0.05)
-    try:
-        yield Asker(client)
-    finally:
-        await client.close()
-
-
-@asynccontextmanager
-async def running(server: NatsServer, **overrides: object) -> AsyncIterator[Service]:
-    given = {"http.port": 0} | {name.replace("__", "."): value for name, value in overrides.items()}
-    service = Service(load(environ=server.environ, overrides=given), environ=os.environ | dict(server.environ))
-    await service.start()
-    try:
-        yield service
-    finally:
-        await service.stop()
+from tests.adapters.engine.serving import DESK, Row, asker, now_ms, rebuilt_hash, running, until
 
 
 async def get(service: Service, path: str) -> tuple[int, str]:
     async with aiohttp.ClientSession() as session, session.get(f"http://{service.http_address}{path}") as response:
         return response.status, await response.text()
-
-
-async def rebuilt_hash(server: NatsServer) -> str:
-    """Of the state as the journal alone gives it."""
-    async with asker(server) as reader:
-        engine = Engine(load(environ={}).limits)
-        async for stored in journal.read(reader.client.jetstream(), "JOURNAL", 0):
-            for event in stored.batch.events:
-                engine.apply(event)
-    return state_hash(engine.book)
 
 
 @pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
