@@ -76,7 +76,7 @@ def _pace(
         refusal = protection.refusal(customer, stake_m, now_ms)
         if refusal:
             return refusal
-    if waited is not None:
+    if waited is not None or customer.pace_ms <= now_ms:
         return None
     return limiting.too_fast(customer, limits, now_ms)
 
@@ -187,9 +187,9 @@ def _structure(
     """What can be seen from the bet alone: counts, combinations, currency."""
     legs = command.legs
     system = None
-    if len(legs) > limits.legs_max:
-        return Refusal(Rejection.TOO_MANY_LEGS, limit=limits.legs_max)
     if len(legs) > 1:
+        if len(legs) > limits.legs_max:
+            return Refusal(Rejection.TOO_MANY_LEGS, limit=limits.legs_max)
         refusal = _combinable(book, command)
         if refusal:
             return refusal

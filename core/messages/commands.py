@@ -52,9 +52,10 @@ class Command(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     expires_ms: Millis
 
 
-class Leg(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class Leg(Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """One selection of a bet at the price the customer was shown."""
 
+    # Defaults are not written, so that a bet's digest is still that of the first release, which had four fields.
     fixture: Key
     market: Key
     selection: Key
