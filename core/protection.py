@@ -150,9 +150,8 @@ def _unstake(protection: Protection, placed_ms: int, stake_m: int) -> None:
     """Take a stake off the hour in which it was staked, if a period still reaches it."""
     number = placed_ms // HOUR_MS
     for hour in reversed(protection.hours):
-        if hour.hour <= number:
-            if hour.hour == number:
-                hour.staked_m -= stake_m
+        if hour.hour == number:
+            hour.staked_m -= stake_m
             return
 
 

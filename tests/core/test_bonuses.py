@@ -232,6 +232,18 @@ def test_a_token_that_was_given_back_stakes_another_bet_and_a_correction_leaves_
     world.check()
 
 
+def test_a_bet_that_lost_its_token_to_another_does_not_take_it_when_that_is_void(world: World) -> None:
+    _token(world)
+    world.bet("ann", 1_000, HOME, free_bet="t1")
+    world.cancel("match/winner")
+    world.bet("ann", 1_000, RED, free_bet="t1")
+    world.roll_back("match/winner", "cancel")
+    world.cancel("final/winner")
+    world.settle("match/winner", won("home"))
+    assert (_usable(world), world.cash("ann"), _house(world)) == (["t1"], 1_001_000, -1_000)
+    world.check()
+
+
 def test_a_correction_takes_a_token_again_that_nobody_has_used(world: World) -> None:
     _token(world, ends_ms=NOON + 10)
     world.bet("ann", 1_000, HOME, free_bet="t1")
@@ -463,6 +475,22 @@ def test_what_is_settled_before_the_end_counts(
     world.check()
 
 
+def test_what_is_settled_after_the_end_does_not_count_even_where_the_end_is_still_to_be_told() -> None:
+    world = World(slice_max=1)
+    world.customer("ann", 10_000)
+    world.market("match/winner", home=20_000)
+    for bonus in ("m1", "m2"):
+        _bonus(world, bonus, deposit_m=900, bonus_m=100, times=1, ends_ms=NOON + 10)
+    world.bet("ann", 1_000, HOME)
+    world.now = NOON + 10
+    world.results("match/winner", won("home"))
+    world.tick()
+    assert (_ended(world), world.cash("ann"), _staked(world)) == ([("m1", "expired", 100)], 11_000, 0)
+    world.run()
+    assert _ended(world) == [("m1", "expired", 100), ("m2", "expired", 100)]
+    world.check()
+
+
 def test_ends_come_in_order_of_time_and_a_bounded_number_at_a_time() -> None:
     world = World(slice_max=2)
     world.customer("ann")
@@ -541,28 +569,49 @@ def test_what_is_taken_back_is_gone(world: World) -> None:
     world.check()
 
 
-def test_a_name_may_be_granted_again_and_only_its_own_end_counts(world: World) -> None:
-    _token(world, ends_ms=NOON + 10)
-    assert not isinstance(_cancel(world, "t1"), Rejected)
-    _token(world, ends_ms=NOON + 20, id="again")
-    world.now = NOON + 10
+@pytest.mark.parametrize("kind", ["free bet", "bonus"])
+def test_a_name_may_be_granted_again_and_only_its_own_end_counts(world: World, kind: str) -> None:
+    for ends_ms in (NOON + 10, NOON + 20):
+        if kind == "bonus":
+            _bonus(world, "x1", ends_ms=ends_ms)
+        else:
+            _token(world, "x1", ends_ms=ends_ms, id=f"g{ends_ms}")
+        if ends_ms == NOON + 10:
+            assert not isinstance(_cancel(world, "x1"), Rejected)
+    world.now = NOON + 19
     world.run()
-    assert _usable(world) == ["t1"]
+    assert [how for _, how, _ in _ended(world)] == ["cancelled"]
     world.now = NOON + 20
     world.run()
-    assert _ended(world) == [("t1", "cancelled", 0), ("t1", "expired", 0)]
+    assert [how for _, how, _ in _ended(world)] == ["cancelled", "expired"]
     world.check()
 
 
 def test_ends_of_what_has_ended_take_no_memory_for_ever(world: World) -> None:
-    _token(world, "kept", ends_ms=NOON + 5)
+    dice = random.Random(1)
+    for number in range(50):
+        _token(world, f"kept{number}", ends_ms=NOON + dice.randrange(1, 1_000))
     for number in range(2_500):
-        _token(world, f"t{number}", ends_ms=NOON + 10**12)
+        _token(world, f"t{number}", ends_ms=NOON + dice.randrange(1, 1_000))
         assert not isinstance(_cancel(world, f"t{number}"), Rejected)
+    assert len(world.book.endings) <= 1_101
+    ends = []
+    for ms in range(1, 1_001):
+        world.now = NOON + ms
+        ends += [event.ts_ms - NOON for event in world.run() if isinstance(event, ev.BonusEnded)]
+    dice = random.Random(1)
+    assert ends == sorted(dice.randrange(1, 1_000) for _ in range(50))
+    assert world.book.endings == []
+
+
+def test_a_token_that_is_given_back_again_and_again_takes_no_memory_for_ever(world: World) -> None:
+    _token(world)
+    world.bet("ann", 1_000, HOME, free_bet="t1")
+    for _ in range(1_200):
+        world.cancel("match/winner")
+        world.roll_back("match/winner", "cancel")
     assert len(world.book.endings) <= 1_002
-    world.wait(5)
-    world.run()
-    assert _ended(world)[-1] == ("kept", "expired", 0)
+    world.check()
 
 
 def test_all_of_it_is_told_when_asked(world: World) -> None:

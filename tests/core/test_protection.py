@@ -173,6 +173,7 @@ def test_a_bet_that_has_waited_is_taken_only_from_who_may_bet_by_then(
         ("lifted", 1_000, 0, Rejected("e2", "EXCLUSION_STANDS", limit=NOON + 1_000)),
         ("the past", 0, 0, Rejected("e2", "NOTHING_TO_CHANGE", detail="until_ms is past")),
         ("after its end, as one likes", 100, 101, None),
+        ("after its end, but past", 100, 99, Rejected("e2", "NOTHING_TO_CHANGE", detail="until_ms is past")),
     ],
 )
 @pytest.mark.parametrize("kind", ["time_out", "self_exclusion"])
@@ -399,15 +400,28 @@ def test_a_month_of_hours_is_all_that_is_kept(world: World) -> None:
     _limit(world, "stake", 90_000, "month")
     world.now = BEGUN + HOUR
     for _ in range(800):
-        world.done(co.Deposit, customer="ann", amount_m=1, provider="bank")
+        for _ in range(3):
+            world.done(co.Deposit, customer="ann", amount_m=1, provider="bank")
         world.wait(HOUR)
     state = world.of("ann").protection
     assert state is not None
     assert len(state.hours) == 721
-    assert _used(world, "deposit", "month") == 720
+    assert _used(world, "deposit", "month") == 2_160
     world.wait(60 * DAY)
     world.done(co.Deposit, customer="ann", amount_m=1, provider="bank")
     assert len(state.hours) == 1
+
+
+def test_an_hour_in_which_nothing_counts_is_not_kept(world: World) -> None:
+    _limit(world, "stake", 90_000)
+    world.bet("ann", 1_000, HOME)
+    world.wait(HOUR)
+    world.settle("match/winner", lost("home"))
+    world.wait(HOUR)
+    world.done(co.Withdraw, customer="ann", amount_m=1, provider="bank")
+    state = world.of("ann").protection
+    assert state is not None
+    assert [hour.hour for hour in state.hours] == [NOON // HOUR]
 
 
 # How a limit is changed.
