@@ -54,18 +54,18 @@ _TIGHTENED_MAX = 20
 def digest(command: co.Command) -> int:
     """What tells one content from another under the same id: a checksum of all fields but the id and the deadline.
 
-    A retry may carry a new deadline. Last fields that have their defaults are left out, so that a field that a release
-    adds does not make another content of the same command. Whoever makes two contents collide only gets the first
-    one's answer.
+    A retry may carry a new deadline. Whoever makes two contents collide only gets the first one's answer. A bet is
+    known by it for as long as it is open, across releases: of the fields that later ones added, those at the end that
+    have their defaults do not count.
     """
     kind = type(command)
-    fields, defaults = msgspec.structs.astuple(command), kind.__struct_defaults__
-    end = len(fields) - len(defaults)
-    if fields[end:] != defaults:
-        end = len(fields)
-        while fields[end - 1] == defaults[end - 1 - len(fields)]:
-            end -= 1
-    return crc32(_encode(fields[2:end]), _SEEDS[kind])
+    fields = msgspec.structs.astuple(command)[2:]
+    first, silent = _ADDED.get(kind, _NOT_ADDED)
+    if fields[first:] != silent:
+        first = len(fields)
+        while fields[first - 1] == silent[first - 1 - len(fields)]:
+            first -= 1
+    return crc32(_encode(fields[:first]), _SEEDS[kind])
 
 
 class Engine:
@@ -346,10 +346,12 @@ DECIDERS: dict[type, Callable[[Book, Limits, Any, int, int], ev.Event | Refusal]
     co.VoidBet: settling.decide_void,
 }
 _SEEDS = {kind: crc32(kind.__name__.encode()) for kind in DECIDERS}
-_BET_FIELDS = 6
-"""Fields of a bet, but for id and deadline, in the first release."""
-_BET_SINCE = msgspec.structs.astuple(co.PlaceBet("", 0, "", 0, ()))[2 + _BET_FIELDS :]
-"""Those added since then, where they say nothing."""
+_ADDED: dict[type, tuple[int, tuple[Any, ...]]] = {
+    kind: (fields, kind.__struct_defaults__[2 + fields - len(kind.__struct_fields__) :])
+    for kind, fields in {co.PlaceBet: 6, co.DefineFixture: 6, co.VoidBet: 3}.items()
+}
+"""How many fields a command had in the first release, without id and deadline; the defaults of those added since."""
+_NOT_ADDED: tuple[int, tuple[Any, ...]] = (100, ())
 _OF_CUSTOMERS = frozenset(kind for kind in DECIDERS if hasattr(kind, "customer")) - {co.OpenCustomer}
 """The customer they name must be known."""
 

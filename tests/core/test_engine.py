@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import pytest
 
 from core import engine, feeding, snapshot
+from core.grading.scores import FootballScore
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import feed as fe
-from core.messages.answers import Accepted, Answer, Done, Rejected
-from core.messages.commands import Leg, NamedSelection, PlaceBet
+from core.messages import queries as qu
+from core.messages.answers import Accepted, Answer, CashOutQuote, Done, Rejected
+from core.messages.commands import Leg, NamedSelection, PlaceBet, PricePolicy
 from core.messages.results import Result
 from tests.core.world import NOON, World, journalled, lost, refused, replayed, won
 
@@ -25,7 +27,7 @@ WEEK = 7 * 24 * 60 * MINUTE
 
 @pytest.fixture
 def world() -> World:
-    world = World(cancel_window_ms=MINUTE)
+    world = World(cancel_window_ms=MINUTE, stake_max_m=1_000)
     world.customer("ann", 10_000)
     world.market("match/winner", home=20_000, away=18_000)
     world.bet("ann", 100, HOME, id="known")
@@ -37,42 +39,126 @@ def world() -> World:
 _DESK = {"author": "trader"}
 _ON = {**_DESK, "fixture": "match", "market": "winner"}
 _RESULTS = (won("home"), lost("away"))
-# Of each command one that is carried out, and another content for the same id.
-COMMANDS: list[tuple[type[co.Command], dict[str, Any], dict[str, Any]]] = [
-    (
+_DAY = 24 * 60 * MINUTE
+_LIMIT = {"customer": "ann", "kind": "stake", "period": "day"}
+
+
+def _cancelled(world: World) -> None:
+    world.cancel("match/winner")
+
+
+def _referred(world: World) -> None:
+    """A bet that waits for a trader."""
+    world.waiting("ann", 2_000, HOME, id="waiting", refer=True)
+
+
+def _offered(world: World) -> None:
+    _referred(world)
+    assert isinstance(world.judge("waiting", "offer", stake_m=1_500), Done)
+
+
+def _raised(world: World) -> None:
+    """A raised limit that can be confirmed."""
+    world.done(co.SetOwnLimit, **_LIMIT, limit_m=100)
+    world.done(co.SetOwnLimit, **_LIMIT, limit_m=200)
+    world.wait(_DAY)
+
+
+def _granted(world: World) -> None:
+    world.done(co.GrantFreeBet, customer="ann", token="free", stake_m=100, ends_ms=NOON + WEEK)
+
+
+def _quoted(world: World) -> None:
+    assert isinstance(world.send(qu.GetCashOut("ann", "known")), CashOutQuote)
+
+
+class Content(NamedTuple):
+    """A command that is carried out, another content for the same id, and what has to have happened before."""
+
+    kind: type[co.Command]
+    fields: dict[str, Any]
+    other: dict[str, Any]
+    before: Callable[[World], object] = lambda _: None
+
+
+COMMANDS = [
+    Content(
         PlaceBet,
         {"customer": "ann", "stake_m": 100, "legs": (Leg("match", "winner", "home", 20_000),)},
         {"stake_m": 101},
     ),
-    (co.CancelBet, {"customer": "ann", "bet": "known"}, {"bet": "other"}),
-    (co.OpenCustomer, {"customer": "bob", "currency": "EUR"}, {"customer": "cid"}),
-    (co.Deposit, {"customer": "ann", "amount_m": 100, "provider": "bank"}, {"amount_m": 101}),
-    (co.Withdraw, {"customer": "ann", "amount_m": 100, "provider": "bank"}, {"provider": "card"}),
-    (
+    Content(co.TakeOffer, {"customer": "ann", "bet": "waiting"}, {"bet": "other"}, _offered),
+    Content(co.DeclineOffer, {"customer": "ann", "bet": "waiting"}, {"bet": "other"}, _offered),
+    Content(co.CashOut, {"customer": "ann", "bet": "known", "offer_m": 91}, {"offer_m": 92}, _quoted),
+    Content(co.CancelBet, {"customer": "ann", "bet": "known"}, {"bet": "other"}),
+    Content(co.OpenCustomer, {"customer": "bob", "currency": "EUR"}, {"customer": "cid"}),
+    Content(co.Deposit, {"customer": "ann", "amount_m": 100, "provider": "bank"}, {"amount_m": 101}),
+    Content(co.Withdraw, {"customer": "ann", "amount_m": 100, "provider": "bank"}, {"provider": "card"}),
+    Content(
         co.Reserve,
         {"customer": "ann", "amount_m": 100, "provider": "bank", "hold_until_ms": NOON + WEEK},
         {"hold_until_ms": NOON + WEEK + 1},
     ),
-    (co.PostReserve, {"customer": "ann", "reserve": "held", "amount_m": 100}, {"amount_m": 99}),
-    (co.VoidReserve, {"customer": "ann", "reserve": "held"}, {"reserve": "other"}),
-    (co.SetCustomerStatus, {**_DESK, "customer": "ann", "suspended": True, "reason": ""}, {"reason": "asked"}),
-    (
+    Content(co.PostReserve, {"customer": "ann", "reserve": "held", "amount_m": 100}, {"amount_m": 99}),
+    Content(co.VoidReserve, {"customer": "ann", "reserve": "held"}, {"reserve": "other"}),
+    Content(co.SetOwnLimit, {**_LIMIT, "limit_m": 500}, {"period": "week"}),
+    Content(co.ConfirmOwnLimit, _LIMIT, {"period": "week"}, _raised),
+    Content(
+        co.ExcludeCustomer,
+        {"customer": "ann", "kind": "time_out", "until_ms": NOON + _DAY},
+        {"kind": "self_exclusion"},
+    ),
+    Content(co.SetCustomerStatus, {**_DESK, "customer": "ann", "suspended": True, "reason": ""}, {"reason": "asked"}),
+    Content(co.VerifyCustomer, {**_DESK, "customer": "ann", "verified": True, "reason": ""}, {"verified": False}),
+    Content(co.SetCustomerFactor, {**_DESK, "customer": "ann", "factor_bp": 5_000}, {"phase": "in_play"}),
+    Content(co.SetLimit, {**_DESK, "sport": "football", "stake_max_m": 700}, {"stake_max_m": 701}),
+    Content(co.SetRate, {**_DESK, "currency": "GBP", "rate": 1_170_000}, {"rate": 1_170_001}),
+    Content(
+        co.GrantFreeBet,
+        {**_DESK, "customer": "ann", "token": "free", "stake_m": 100, "ends_ms": NOON + WEEK},
+        {"price_min": 15_000},
+    ),
+    Content(
+        co.GrantBonus,
+        {
+            **_DESK,
+            "customer": "ann",
+            "bonus": "match",
+            "deposit_m": 500,
+            "bonus_m": 75,
+            "times": 4,
+            "ends_ms": NOON + WEEK,
+        },
+        {"times": 5},
+    ),
+    Content(co.CancelBonus, {**_DESK, "customer": "ann", "bonus": "free", "reason": ""}, {"reason": "asked"}, _granted),
+    Content(co.AnswerReferral, {**_DESK, "bet": "waiting", "action": "decline"}, {"action": "accept"}, _referred),
+    Content(
         co.DefineFixture,
         {**_DESK, "fixture": "cup", "name": "Cup", "sport": "football", "competition": "", "start_ms": 0},
         {"start_ms": 1},
     ),
-    (
+    Content(
         co.DefineMarket,
         {**_ON, "market_type": "winner", "name": "", "selections": (NamedSelection("draw", "Draw"),)},
         {"selections": (NamedSelection("draw", "Unentschieden"),)},
     ),
-    (co.OpenMarket, _ON, {"author": "another"}),
-    (co.SuspendMarket, _ON, {"market": "corners"}),
-    (co.SetPrice, {**_ON, "selection": "home", "price": 25_000}, {"price": 25_001}),
-    (co.SettleMarket, {**_ON, "results": _RESULTS}, {"results": (Result("home", 1, 5_000), lost("away"))}),
-    (co.CancelMarket, {**_ON, "reason": "palpable"}, {"to_ms": NOON}),
-    (co.RollBackMarket, {**_ON, "what": "cancel", "reason": ""}, {"what": "results"}),
-    (co.VoidBet, {**_DESK, "bet": "known", "reason": "palpable"}, {"bet": "other"}),
+    Content(co.OpenMarket, _ON, {"author": "another"}),
+    Content(co.SuspendMarket, _ON, {"market": "corners"}),
+    Content(co.SetPrice, {**_ON, "selection": "home", "price": 25_000}, {"price": 25_001}),
+    Content(co.SettleMarket, {**_ON, "results": _RESULTS}, {"results": (Result("home", 1, 5_000), lost("away"))}),
+    Content(
+        co.SettleFixture,
+        {**_DESK, "fixture": "match", "score": FootballScore((2, 1))},
+        {"score": FootballScore((2, 1), ((1, 1),))},
+    ),
+    Content(
+        co.WithdrawSelection, {**_ON, "selection": "away", "price": 18_000, "at_ms": NOON + 1}, {"at_ms": NOON + 2}
+    ),
+    Content(co.SetStartingPrices, {**_ON, "prices": (co.NamedPrice("home", 21_000),)}, {"market": "corners"}),
+    Content(co.CancelMarket, {**_ON, "reason": "palpable"}, {"to_ms": NOON}),
+    Content(co.RollBackMarket, {**_ON, "what": "cancel", "reason": ""}, {"what": "results"}, _cancelled),
+    Content(co.VoidBet, {**_DESK, "bet": "known", "reason": "palpable"}, {"leg": 0}),
 ]
 
 
@@ -88,21 +174,17 @@ def _same(world: World) -> World:
 
 
 def test_every_command_is_in_the_table() -> None:
-    assert [kind for kind, _, _ in COMMANDS] == list(engine.DECIDERS)
+    assert [content.kind for content in COMMANDS] == list(engine.DECIDERS)
 
 
 @pytest.mark.parametrize("between", [_same, _restarted], ids=["at once", "after a restart"])
-@pytest.mark.parametrize(("kind", "fields", "other"), COMMANDS, ids=[kind.__name__ for kind, _, _ in COMMANDS])
+@pytest.mark.parametrize("content", COMMANDS, ids=lambda content: content.kind.__name__)
 def test_an_id_that_was_answered_is_answered_the_same_again(
-    world: World,
-    kind: type[co.Command],
-    fields: dict[str, Any],
-    other: dict[str, Any],
-    between: Callable[[World], World],
+    world: World, content: Content, between: Callable[[World], World]
 ) -> None:
     """And with a new deadline too; the same id with another content is refused, and the first answer still stands."""
-    if kind is co.RollBackMarket:
-        world.cancel("match/winner")
+    kind, fields, other, before = content
+    before(world)
     first = world.command(kind, id="x", **fields)
     assert isinstance(first, Done | Accepted)
     world.run()
@@ -273,11 +355,45 @@ def test_every_feed_message_and_every_event_has_its_handler() -> None:
     assert set(engine.DECIDERS) == commands - {co.Command, co.DeskCommand}
 
 
-def test_a_digest_is_the_same_in_every_process_and_encoding() -> None:
+BET = PlaceBet("x", 1, "ann", 100, (Leg("match", "winner", "home", 20_000),))
+
+
+def test_a_digest_is_the_same_in_every_process_encoding_and_release() -> None:
     """Digests are journalled: this one was written down at the first release."""
-    bet = PlaceBet("x", 1, "ann", 100, (Leg("match", "winner", "home", 20_000),))
-    again = msgspec.json.decode(msgspec.json.encode(bet), type=PlaceBet)
-    assert engine.digest(bet) == engine.digest(msgspec.structs.replace(again, id="y", expires_ms=2)) == 1_189_118_677
+    again = msgspec.json.decode(msgspec.json.encode(BET), type=PlaceBet)
+    assert engine.digest(BET) == engine.digest(msgspec.structs.replace(again, id="y", expires_ms=2)) == 1_189_118_677
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"customer": "bob"},
+        {"stake_m": 101},
+        {"legs": (Leg("match", "winner", "away", 20_000),)},
+        {"legs": (Leg("match", "winner", "home", 20_000, banker=True),)},
+        {"legs": (Leg("match", "winner", "home", 20_000, starting_price=True),)},
+        {"policy": PricePolicy.ANY},
+        {"tolerance_bp": 1},
+        {"currency": "EUR"},
+        {"kind": "trixie"},
+        {"folds": (1,)},
+        {"each_way": True},
+        {"unit_stake": True},
+        {"lines": 1},
+        {"partial": True},
+        {"refer": True},
+        {"free_bet": "free"},
+    ],
+    ids=repr,
+)
+def test_a_digest_tells_contents_apart(changed: dict[str, Any]) -> None:
+    assert engine.digest(msgspec.structs.replace(BET, **changed)) != engine.digest(BET)
+
+
+def test_a_digest_is_of_every_field_of_a_bet() -> None:
+    """A field that is added has to be in the table above."""
+    assert len(msgspec.structs.fields(PlaceBet)) == 16
+    assert len(msgspec.structs.fields(Leg)) == 6
 
 
 def test_a_bet_may_not_be_forgotten_before_its_id(world: World) -> None:

@@ -71,7 +71,7 @@ def test_a_payout_is_rounded_down(stake_m: int, numerator: int, denominator: int
 )
 def test_a_stake_within_a_maximum_payout_is_rounded_down(payout_m: int, price: int, stake_m: int) -> None:
     """RULEBOOK 3's published example is the first line: 100.00 net at 2.36 allows 73.52."""
-    assert units.stake_down(payout_m, price) == stake_m
+    assert units.stake_down(payout_m, price, 10_000) == stake_m
 
 
 @pytest.mark.parametrize(
