@@ -259,8 +259,7 @@ def _system(limits: Limits, command: PlaceBet | GetMaxStake) -> System | Refusal
         if folds[-1] > free or len(set(folds)) < len(folds):
             return Refusal(Rejection.KIND_UNKNOWN, detail=f"folds {list(folds)} of {free} fixtures")
     else:
-        bankers = (False,) * len(groups)
-        folds = (len(numbers),)
+        folds = (free,)
     shape = lines.Shape(folds, groups, bankers)
     count = lines.count(shape) * (2 if command.each_way else 1)
     if not count:
