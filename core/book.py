@@ -67,6 +67,9 @@ class Protection(Struct, gc=False, eq=False):
     """(kind, period) -> limit."""
     hours: deque[Hour] = field(default_factory=deque)
     """In order of time, as many as the longest period has; hours in which nothing happened are not there."""
+    # Live.
+    totals: dict[str, Hour] = field(default_factory=dict)
+    """Period -> the sum of its hours as of `hour`, while that is the present one."""
 
 
 class FreeBet(Struct, array_like=True, gc=False, eq=False):
@@ -399,6 +402,8 @@ class PendingBet(Struct, gc=False, eq=False):
     until_ms: int
     stage: int
     command: PlaceBet
+    number: int = 0
+    """In order of arrival; the first of those that are due at the same time goes first."""
     offer: BetOffered | None = None
     offered: Bet | None = None
     """The bet that the offer would be, its liability counted; in no market and not among the bets."""
@@ -460,8 +465,8 @@ class Book:
         self.bets: dict[str, Bet] = {}
         self.open_bets = 0
         self.pending: dict[str, PendingBet] = {}
-        self.deciding: list[tuple[int, str]] = []
-        """Heap of the pending bets' times; one that was decided before its time may stay in it until then."""
+        self.deciding: list[tuple[int, int, str]] = []
+        """Heap of (time, number, bet) of the pending bets; one that was decided before its time may stay in it until then."""
         self.liability_m = 0
         """The sum of its fixtures'."""
         self.levels: dict[tuple[str, ...], Level] = {}

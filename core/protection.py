@@ -30,8 +30,9 @@ from core.messages.rejections import Rejection
 from core.refusals import Refusal
 
 HOUR_MS: Final = 3_600_000
-PERIODS_MS: Final = {"day": 24 * HOUR_MS, "week": 7 * 24 * HOUR_MS, "month": 30 * 24 * HOUR_MS}
-_LONGEST_MS: Final = max(PERIODS_MS.values())
+PERIODS: Final = {"day": 24, "week": 7 * 24, "month": 30 * 24}
+"""In hours before the present one."""
+_LONGEST: Final = max(PERIODS.values())
 _COUNTED: Final[dict[str, Callable[[Hour], int]]] = {
     "deposit": lambda hour: hour.deposited_m,
     "stake": lambda hour: hour.staked_m,
@@ -105,25 +106,36 @@ def _lowest(customer: Customer, reasons: dict[str, Rejection], now_ms: int) -> t
 
 def used(protection: Protection, kind: str, period: str, now_ms: int) -> int:
     """What counts against a limit of this kind and period; of a loss below 0: he has won."""
-    first = (now_ms - PERIODS_MS[period]) // HOUR_MS
-    counted = _COUNTED[kind]
-    total_m = 0
-    for hour in reversed(protection.hours):
-        if hour.hour < first:
-            break
-        total_m += counted(hour)
-    return total_m
+    return _COUNTED[kind](_total(protection, period, now_ms // HOUR_MS))
+
+
+def _total(protection: Protection, period: str, number: int) -> Hour:
+    """The sum of a period's hours up to this one; added up once an hour, then kept up to date."""
+    total = protection.totals.get(period)
+    if total is None or total.hour != number:
+        total = protection.totals[period] = Hour(number)
+        for hour in reversed(protection.hours):
+            if hour.hour < number - PERIODS[period]:
+                break
+            _add(total, hour)
+    return total
+
+
+def _add(total: Hour, hour: Hour) -> None:
+    total.deposited_m += hour.deposited_m
+    total.staked_m += hour.staked_m
+    total.returned_m += hour.returned_m
 
 
 def deposited(customer: Customer, event: ev.Deposited) -> None:
     """A deposit of a customer who has protection."""
-    _hour(customer, event.ts_ms).deposited_m += event.amount_m
+    _count(customer, Hour(event.ts_ms // HOUR_MS, deposited_m=event.amount_m))
 
 
 def staked(customer: Customer, event: ev.BetAccepted) -> None:
     """A bet of a customer who has protection was taken."""
     if not event.free_bet:
-        _hour(customer, event.ts_ms).staked_m += event.stake_m
+        _count(customer, Hour(event.ts_ms // HOUR_MS, staked_m=event.stake_m))
 
 
 def returned(customer: Customer, event: ev.BetSettled | ev.BetCashedOut, placed_ms: int) -> None:
@@ -133,25 +145,25 @@ def returned(customer: Customer, event: ev.BetSettled | ev.BetCashedOut, placed_
     if placed_ms < protection.since_ms:
         return
     if type(event) is ev.BetCashedOut:
-        _hour(customer, event.ts_ms).returned_m += event.paid_m
+        _count(customer, Hour(event.ts_ms // HOUR_MS, returned_m=event.paid_m))
         return
     assert type(event) is ev.BetSettled
     if event.free_bet:
         return
     paid_m = _paid(event.status, event.paid_m) - _paid(event.was, event.was_paid_m)
     if paid_m:
-        _hour(customer, event.ts_ms).returned_m += paid_m
+        _count(customer, Hour(event.ts_ms // HOUR_MS, returned_m=paid_m))
     voided = (event.status == _VOID) - (event.was == _VOID)
     if voided:
-        _unstake(protection, placed_ms, voided * event.stake_m)
+        _unstake(protection, placed_ms // HOUR_MS, voided * event.stake_m)
 
 
-def _unstake(protection: Protection, placed_ms: int, stake_m: int) -> None:
+def _unstake(protection: Protection, placed: int, stake_m: int) -> None:
     """Take a stake off the hour in which it was staked, if a period still reaches it."""
-    number = placed_ms // HOUR_MS
     for hour in reversed(protection.hours):
-        if hour.hour == number:
+        if hour.hour == placed:
             hour.staked_m -= stake_m
+            protection.totals.clear()
             return
 
 
@@ -160,17 +172,17 @@ def _paid(status: int, paid_m: int) -> int:
     return 0 if status == _VOID else paid_m
 
 
-def _hour(customer: Customer, ts_ms: int) -> Hour:
-    """The hour of an event, the latest there is; those that no period reaches any more are dropped."""
-    assert customer.protection is not None
-    hours = customer.protection.hours
-    number = ts_ms // HOUR_MS
+def _count(customer: Customer, happened: Hour) -> None:
+    """Add what has happened in the present hour; hours that no period reaches any more are dropped."""
+    protection = customer.protection
+    assert protection is not None
+    hours, number = protection.hours, happened.hour
     if not hours or hours[-1].hour != number:
         hours.append(Hour(number))
-        first = (ts_ms - _LONGEST_MS) // HOUR_MS
-        while hours[0].hour < first:
+        while hours[0].hour < number - _LONGEST:
             hours.popleft()
-    return hours[-1]
+    for total in (hours[-1], *protection.totals.values()):
+        _add(total, happened)
 
 
 def decide_limit(book: Book, limits: Limits, command: co.SetOwnLimit, digest: int, now_ms: int) -> ev.Event | Refusal:
