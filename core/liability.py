@@ -168,8 +168,13 @@ def _raise(book: Book, fixture: Fixture, change_m: int) -> None:
 
 def tighten(book: Book, fixture: Fixture) -> None:
     """Make a fixture's liability exact: the worst score for its markets that hang on it, and the sum of the others."""
+    exactly(book, fixture, fixture.plain_m + score_worst(fixture))
+
+
+def exactly(book: Book, fixture: Fixture, exact_m: int) -> None:
+    """A fixture's liability is known to be this."""
     book.loose.pop(fixture.id, None)
-    _raise(book, fixture, fixture.plain_m + score_worst(fixture) - fixture.liability_m)
+    _raise(book, fixture, exact_m - fixture.liability_m)
 
 
 def score_worst(fixture: Fixture) -> int:

@@ -192,22 +192,22 @@ def _tried(book: Book, slip: Slip, base_m: int, winnings_m: int) -> _Passed | No
         liability.tighten(book, fixture)
     before = [_Sums.of(selection.market) for selection in slip.chosen]
     book_m = book.liability_m
+    fixtures = {selection.market.fixture.id: selection.market.fixture for selection in slip.chosen}
+    exact_m = [fixture.liability_m for fixture in fixtures.values()]
     legs = [
         BetLeg(selection, leg.price, 0, running_m, running_m if leg.place else 0, leg.place)
         for selection, leg, running_m in zip(slip.chosen, slip.legs, slip.running(base_m), strict=True)
     ]
-    _count(book, legs, 1)
+    for leg in legs:
+        liability.add(book, leg, 1)
+    for fixture in list(book.loose.values()):
+        liability.tighten(book, fixture)
     passed = _first(book, slip, before, book_m, winnings_m)
-    _count(book, legs, -1)
+    for leg in legs:
+        liability.add(book, leg, -1)
+    for fixture, was_m in zip(fixtures.values(), exact_m, strict=True):
+        liability.exactly(book, fixture, was_m)
     return passed
-
-
-def _count(book: Book, legs: list[BetLeg], sign: int) -> None:
-    for leg in legs:
-        liability.add(book, leg, sign)
-    for leg in legs:
-        if leg.selection.market.fixture.id in book.loose:
-            liability.tighten(book, leg.selection.market.fixture)
 
 
 def _first(book: Book, slip: Slip, before: list[_Sums], book_m: int, winnings_m: int) -> _Passed | None:
