@@ -38,15 +38,16 @@ async def until(condition: Callable[[], Awaitable[object]], within_s: float = 20
 
 
 class Asker:
-    """A client of the public protocol."""
+    """A client of the public protocol; the ids of its commands begin with its name."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, name: str) -> None:
         self.client = client
+        self._name = name
         self._count = 0
 
     def command(self, **fields: object) -> Row:
         self._count += 1
-        return {"id": f"c-{self._count}", "expires_ms": now_ms() + 60_000} | fields
+        return {"id": f"{self._name}-{self._count}", "expires_ms": now_ms() + 60_000} | fields
 
     def bet(self, **fields: object) -> Row:
         return self.command(customer="anna", stake_m=1_000, legs=[LEG]) | fields
@@ -54,6 +55,12 @@ class Asker:
     async def ask(self, subject: str, message: object, wire: Wire = JSON, timeout_s: float = 10) -> Any:
         reply = await self.client.request(subject, wire.encode(message), timeout=timeout_s)
         return _DECODERS[wire.name](reply.data)
+
+    async def done(self, subject: str, **fields: object) -> None:
+        """A command that has to work; the desk's have an author."""
+        author = {"author": "tom"} if subject.startswith("desk.") else {}
+        answer = await self.ask(subject, self.command(**author | fields))
+        assert answer["type"] == "done", answer
 
     async def prepare(self) -> None:
         """A customer with money, and an open market."""
@@ -75,7 +82,7 @@ class Asker:
 async def asker(server: NatsServer, role: Role = Role.OPERATOR) -> AsyncIterator[Asker]:
     client = await nats.connect(server.url(role), inbox_prefix=role.inbox_prefix.encode(), reconnect_time_wait=0.05)
     try:
-        yield Asker(client)
+        yield Asker(client, role.value)
     finally:
         await client.close()
 

@@ -113,7 +113,8 @@ async def test_no_answer_while_the_server_does_not_acknowledge(tmp_path: Path) -
 
 
 async def test_past_its_bound_it_is_busy(fresh_nats: NatsServer) -> None:
-    async with running(fresh_nats, gateway__pending_max=20) as service, asker(fresh_nats) as client:
+    bounds = {"gateway__pending_max": 20, "limits__velocity_bets_max": 1_000}
+    async with running(fresh_nats, **bounds) as service, asker(fresh_nats) as client:
         await client.prepare()
         bets = [client.bet() for _ in range(300)]
         answers = await asyncio.gather(*(client.ask("bet.place", bet) for bet in bets))
@@ -319,8 +320,9 @@ async def test_a_signal_ends_it_cleanly_within_five_seconds(fresh_nats: NatsServ
 
 
 async def test_killed_and_started_again_every_answer_stands(fresh_nats: NatsServer) -> None:
+    environ = {**fresh_nats.environ, "TICTAC_LIMITS_VELOCITY_BETS_MAX": "1000"}
     async with asker(fresh_nats) as client:
-        engine = await Process.start(dict(fresh_nats.environ))
+        engine = await Process.start(environ)
         await engine.log("ready")
         await client.prepare()
         bets = [client.bet() for _ in range(200)]
@@ -329,7 +331,7 @@ async def test_killed_and_started_again_every_answer_stands(fresh_nats: NatsServ
         engine.process.kill()
         await engine.process.wait()
         first = await asyncio.gather(*asked, return_exceptions=True)
-        again = await Process.start(dict(fresh_nats.environ))
+        again = await Process.start(environ)
         await again.log("ready")
         second = [await client.ask("bet.place", bet) for bet in bets]
         kept = [(one, two) for one, two in zip(first, second, strict=True) if not isinstance(one, BaseException)]
