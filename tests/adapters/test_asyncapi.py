@@ -88,6 +88,12 @@ def test_every_message_is_there(union: Any) -> None:
     assert {kind.__name__ for kind in union.__args__} <= DOCUMENT["components"]["schemas"].keys()
 
 
+def test_what_is_told_without_a_question_is_on_its_channel() -> None:
+    told = {name: sorted(channel["messages"]) for name, channel in DOCUMENT["channels"].items()}
+    assert told["bets"] == ["Accepted", "CashedOutNotice", "OfferNotice", "Rejected", "SettledNotice"]
+    assert told["desk-referrals"] == ["Referral", "ReferralEnded"]
+
+
 def test_it_names_no_role_that_does_not_exist() -> None:
     assert "_INBOX_<role>" in DOCUMENT["info"]["description"]
     assert all(role.inbox_prefix == f"_INBOX_{role.value}" for role in Role)

@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.errors import Error
 from nats.js.api import StreamConfig
 
+from adapters.codec import REQUESTS
 from adapters.embedded import NatsServer
 from config.settings import Role
 
@@ -54,13 +55,23 @@ async def connected(server: NatsServer, role: Role) -> AsyncIterator[Watched]:
         await client.close()
 
 
+QUESTIONS = ("bet.get", "bet.max-stake", "account.get", "account.limits", "account.bonuses", "odds.get")
+"""What the desk may ask beside its own commands: it changes nothing."""
 MAY_PUBLISH = [
-    (Role.GATEWAY, ["bet.place", "bet.get", "order.place", "account.deposit", "odds.get"]),
+    (Role.GATEWAY, [*(subject for subject in REQUESTS if not subject.startswith("desk.")), "order.place"]),
     (Role.INGESTOR, ["feed.betfair.f1"]),
-    (Role.DESK, ["desk.suspend", "bet.get", "account.get", "odds.get"]),
+    (Role.DESK, [subject for subject in REQUESTS if subject.startswith("desk.") or subject in QUESTIONS]),
     (
         Role.ENGINE,
-        ["odds.f1.m1", "bets.c1", "feed-control.betfair", "journal.0", "_INBOX_gateway.x", "$O.SNAPSHOTS.M.a"],
+        [
+            "odds.f1.m1",
+            "bets.c1",
+            "desk-referrals",
+            "feed-control.betfair",
+            "journal.0",
+            "_INBOX_gateway.x",
+            "$O.SNAPSHOTS.M.a",
+        ],
     ),
     (Role.AUDITOR, ["$JS.API.STREAM.INFO.JOURNAL", "$JS.API.STREAM.INFO.FEED", "$JS.API.STREAM.INFO.OBJ_SNAPSHOTS"]),
     (Role.OPERATOR, ["bet.place", "feed.betfair.f1", "journal.0"]),
@@ -68,10 +79,20 @@ MAY_PUBLISH = [
 MUST_NOT_PUBLISH = [
     (
         Role.GATEWAY,
-        ["feed.betfair.f1", "desk.suspend", "odds.f1.m1", "bets.c1", "journal.0", "$JS.API.INFO", "_INBOX_desk.x"],
+        [
+            *(subject for subject in REQUESTS if subject.startswith("desk.")),
+            *("feed.betfair.f1", "odds.f1.m1", "bets.c1", "desk-referrals", "journal.0", "$JS.API.INFO"),
+            "_INBOX_desk.x",
+        ],
     ),
-    (Role.INGESTOR, ["bet.place", "desk.suspend", "odds.f1.m1", "journal.0", "$JS.API.STREAM.DELETE.FEED"]),
-    (Role.DESK, ["bet.place", "account.deposit", "feed.betfair.f1", "journal.0", "$JS.API.INFO"]),
+    (Role.INGESTOR, [*REQUESTS, "odds.f1.m1", "desk-referrals", "journal.0", "$JS.API.STREAM.DELETE.FEED"]),
+    (
+        Role.DESK,
+        [
+            *(subject for subject in REQUESTS if not subject.startswith("desk.") and subject not in QUESTIONS),
+            *("feed.betfair.f1", "desk-referrals", "bets.c1", "journal.0", "$JS.API.INFO"),
+        ],
+    ),
     (Role.ENGINE, ["bet.place", "feed.betfair.f1", "desk.suspend"]),
     (
         Role.AUDITOR,
@@ -90,17 +111,20 @@ MUST_NOT_PUBLISH = [
 MAY_SUBSCRIBE = [
     (Role.GATEWAY, ["odds.>", "odds.f1.m1", "bets.c1", "_INBOX_gateway.>"]),
     (Role.INGESTOR, ["feed-control.betfair", "_INBOX_ingestor.>"]),
-    (Role.DESK, ["odds.>", "bets.>", "_INBOX_desk.>"]),
+    (Role.DESK, ["odds.>", "bets.>", "desk-referrals", "_INBOX_desk.>"]),
     (Role.ENGINE, ["bet.>", "order.>", "account.>", "desk.>", "feed.>", "odds.get"]),
     (Role.AUDITOR, ["_INBOX_auditor.>"]),
     (Role.OPERATOR, [">"]),
 ]
 MUST_NOT_SUBSCRIBE = [
-    (Role.GATEWAY, [">", "bet.>", "feed.>", "journal.>", "odds.get", "_INBOX_desk.>", "_INBOX.>"]),
-    (Role.INGESTOR, [">", "bet.>", "feed.>", "bets.>", "_INBOX_gateway.>"]),
+    (
+        Role.GATEWAY,
+        [">", "bet.>", "feed.>", "journal.>", "odds.get", "desk-referrals", "_INBOX_desk.>", "_INBOX.>"],
+    ),
+    (Role.INGESTOR, [">", "bet.>", "feed.>", "bets.>", "desk-referrals", "_INBOX_gateway.>"]),
     (Role.DESK, [">", "bet.>", "journal.>", "_INBOX_gateway.>"]),
     (Role.ENGINE, [">", "_INBOX_gateway.>"]),
-    (Role.AUDITOR, [">", "bet.>", "bets.>", "journal.>", "_INBOX_engine.>"]),
+    (Role.AUDITOR, [">", "bet.>", "bets.>", "desk-referrals", "journal.>", "_INBOX_engine.>"]),
 ]
 
 

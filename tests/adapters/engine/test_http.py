@@ -12,7 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapters.engine import http
 from adapters.metrics import Latency, Metrics
 from config.settings import Http
-from core.book import Book, Fixture, Producer
+from core.book import Book, Customer, Fixture, PendingBet, Producer
+from core.messages.commands import PlaceBet
+from core.messages.events import Stage
 from core.snapshot import state_hash
 
 
@@ -86,6 +88,8 @@ async def test_unknown_paths_are_not_found(get: Get) -> None:
 async def test_counters_are_exposed(get: Get, process: Process) -> None:
     process.metrics.answers.update({"Accepted": 5, "PRICE_CHANGED": 2})
     process.metrics.feed["Heartbeat"] = 7
+    process.metrics.bets.update({"single": 4, "lucky15": 1})
+    process.metrics.cash_outs = 3
     process.metrics.feed_refused["malformed"] = 1
     process.metrics.requests.add(2.5, 4)
     process.metrics.requests.add(99_999, 1)
@@ -93,6 +97,9 @@ async def test_counters_are_exposed(get: Get, process: Process) -> None:
     assert found["tictac_answers_total Accepted"] == 5
     assert found["tictac_answers_total PRICE_CHANGED"] == 2
     assert found["tictac_feed_messages_total Heartbeat"] == 7
+    assert found["tictac_bets_accepted_total single"] == 4
+    assert found["tictac_bets_accepted_total lucky15"] == 1
+    assert found["tictac_cash_outs_total"] == 3
     assert found["tictac_feed_refused_total malformed"] == 1
     assert found["tictac_request_seconds_bucket 0.002"] == 0
     assert found["tictac_request_seconds_bucket 0.003"] == 4
@@ -106,11 +113,20 @@ async def test_counters_are_exposed(get: Get, process: Process) -> None:
 async def test_the_book_is_exposed(get: Get, process: Process) -> None:
     book = process.book
     book.open_bets = 12
+    bet = PlaceBet("b", 1, "c", 100, ())
+    for name, stage in (("1", Stage.DELAYED), ("2", Stage.REFERRED), ("3", Stage.DELAYED)):
+        book.pending[name] = PendingBet(name, 0, 0, Customer("c", "EUR"), 100, 1, stage.value, bet)
     book.producers["p", "1"] = Producer("p", "1", "p.1", 1, 0, up=True)
     for number in range(40):
         book.fixtures[f"f{number}"] = Fixture(f"f{number}", "p.1", "A - B", "football", "Cup", 0, liability_m=number)
     found = await get.metrics()
     assert found["tictac_bets_open"] == 12
+    waiting = {name: value for name, value in found.items() if name.startswith("tictac_bets_pending")}
+    assert waiting == {
+        "tictac_bets_pending delayed": 2,
+        "tictac_bets_pending referred": 1,
+        "tictac_bets_pending offered": 0,
+    }
     assert found["tictac_producer_up p.1"] == 1
     worst = {name: value for name, value in found.items() if name.startswith("tictac_fixture_liability_m")}
     assert worst == {f"tictac_fixture_liability_m f{number}": number for number in range(10, 40)}

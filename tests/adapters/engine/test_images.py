@@ -13,6 +13,7 @@ from adapters.embedded import RedisServer
 from adapters.engine.images import Images, key
 from config.settings import Redis as Settings
 from core.messages.answers import OddsImage, SelectionOdds
+from core.messages.results import EachWay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,8 @@ def settings(url: str, **changes: int) -> Settings:
 
 def image(market: str, version: int = 1, status: str = "open") -> OddsImage:
     prices = (SelectionOdds("home", "A", 20_000),)
-    return OddsImage("f", market, version, "A - B", "Result", "1x2", "football", 0, status, False, prices)
+    head = "A - B", "Result", "1x2", "football", 0, status
+    return OddsImage("f", market, version, *head, False, prices, {"total": "2.5"}, EachWay(3, 1, 5), 5_000)
 
 
 async def read(redis: Redis, market: str) -> OddsImage | None:

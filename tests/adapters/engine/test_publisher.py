@@ -18,7 +18,7 @@ from core.limits import Limits
 from core.messages import answers as an
 from core.messages import commands as co
 from core.messages.queries import GetOdds
-from core.messages.results import Result
+from core.messages.results import EachWay, Result
 
 NOW = 1_800_000_000_000
 Odds = dict[str, Any]
@@ -98,6 +98,26 @@ def test_a_new_structure_is_an_image() -> None:
     r.do(co.DefineMarket, fixture="f", market="m0", market_type="t", name="R", selections=more)
     ((_, image),) = r.collect()
     assert (image["type"], len(image["prices"])) == ("image", 3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "shown"),
+    [
+        ({"specifiers": {"total": "2.5"}}, {"total": "2.5"}),
+        ({"each_way": EachWay(3, 1, 5)}, [3, 1, 5, False]),
+        ({"delay_ms": 5_000}, 5_000),
+        ({"name": "Winner"}, "Winner"),
+    ],
+)
+def test_what_a_delta_does_not_say_is_an_image(changed: dict[str, Any], shown: object) -> None:
+    r = Rig()
+    r.collect()
+    selections = (co.NamedSelection("home", "A"), co.NamedSelection("away", "B"))
+    fields = {"market_type": "t", "name": "R", "selections": selections} | changed
+    r.do(co.DefineMarket, fixture="f", market="m0", **fields)
+    ((_, image),) = r.collect()
+    (name,) = changed
+    assert (image["type"], image["market_name" if name == "name" else name]) == ("image", shown)
 
 
 def test_changes_within_the_interval_are_sent_once() -> None:
