@@ -1,12 +1,12 @@
 """`tictac audit`: is what people read in Postgres what happened, to the last row and the last penny?
 
-    journal -> Engine.apply             -> the state at Postgres' position -> compared with customers, bets, markets
+    journal -> Engine.apply             -> the state at Postgres' position -> compared with customers, bets, markets ...
             -> Slice (as the projector) -> the rows it should have written -> compared with the tables of history
     Postgres' own events                -> the hash chain, recomputed
     Postgres' own ledger                -> sums and balances
 
-            -> Slice (as the projector) -> the rows it should have written -> compared with the history tables
-of Postgres, while the projector goes on. Each difference is one line; the lines are bounded, their number is exact.
+What is read of Postgres is as of one moment, while the projector goes on. Each difference is one line; the lines are
+bounded, their number is exact.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from core.engine import Engine
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from nats.js import JetStreamContext
 
@@ -100,29 +100,60 @@ async def _before(connection: Connection, event_no: int) -> Position:
     return Position(0, event_no, found or Position().hash)
 
 
-# How a table's rows are found by the numbers of their events, and which columns of it are JSON.
-_KEYS: Final = {"bets": "bet_no", "bet_legs": "bet_no", "reserves": "reserve_no"}
-_JSON: Final = {"bet_rejections": "legs", "market_results": "results"}
+# How a table's rows are found by the numbers of their events, which column of it is JSON, and which ones change.
+_KEYS: Final = {
+    "bets": "bet_no",
+    "bet_legs": "bet_no",
+    "reserves": "reserve_no",
+    "bonuses": "granted_no",
+    "pending_bets": "pending_no",
+}
+_JSON: Final = {
+    "pending_bets": "command",
+    "bet_rejections": "legs",
+    "market_results": "results",
+    "starting_prices": "prices",
+    "fixture_scores": "score",
+    "limit_changes": "ramp",
+}
+_CHANGING: Final = {"pending_bets": {"stage", "until_ms", "reserved_m"}}
 _NO_NUMBER: Final = {"customers"}
 _SETTLEMENTS: Final = """
-    SELECT s.event_no, b.id, s.ts_ms, s.was, s.was_paid_m, s.status, s.paid_m
+    SELECT s.event_no, b.id, s.ts_ms, s.was, s.was_paid_m, s.status, s.paid_m, s.capped_m
     FROM settlements s JOIN bets b USING (bet_no) WHERE s.event_no BETWEEN $1 AND $2
+"""
+_CASH_OUTS: Final = """
+    SELECT c.event_no, b.id, c.ts_ms, c.id, c.stake_m, c.paid_m
+    FROM cash_outs c JOIN bets b USING (bet_no) WHERE c.event_no BETWEEN $1 AND $2
 """
 
 
 async def _rows(connection: Connection, rows: Slice, report: Report) -> None:
     between = rows.before.event_no + 1, rows.after.event_no
-    for table, columns in INSERTS.items():
+    for table, names in INSERTS.items():
         if table in _NO_NUMBER:
             continue
-        key = _KEYS.get(table, "event_no")
-        selected = ", ".join(f"{name}::text" if _JSON.get(table) == name else name for name in columns.split())
+        key, changing = _KEYS.get(table, "event_no"), _CHANGING.get(table, set())
+        columns = [name for name in names.split() if name not in changing]
+        selected = ", ".join(f"{name}::text" if _JSON.get(table) == name else name for name in columns)
         query = f"SELECT {selected} FROM {table} WHERE {key} BETWEEN $1 AND $2"  # noqa: S608  (our own names)
         found = await connection.fetch(query, *between)
-        place = columns.split().index(_JSON[table]) if table in _JSON else -1
-        _differences(table, rows.inserts[table], map(tuple, found), place, report)
-    found = await connection.fetch(_SETTLEMENTS, *between)
-    _differences("settlements", rows.settlements, map(tuple, found), -1, report)
+        json_at = columns.index(_JSON[table]) if table in _JSON else -1
+        _differences(table, _lasting(rows, table), map(tuple, found), json_at, report)
+    for table, query, expected in (
+        ("settlements", _SETTLEMENTS, rows.settlements),
+        ("cash_outs", _CASH_OUTS, rows.cash_outs),
+    ):
+        _differences(table, expected, map(tuple, await connection.fetch(query, *between)), -1, report)
+
+
+def _lasting(rows: Slice, table: str) -> Iterable[tuple[Any, ...]]:
+    """What the slice inserts, without the columns that change later."""
+    inserted, changing = rows.inserts[table], _CHANGING.get(table)
+    if not changing:
+        return inserted
+    places = [place for place, name in enumerate(INSERTS[table].split()) if name not in changing]
+    return [tuple(row[place] for place in places) for row in inserted]
 
 
 def _differences(
@@ -138,11 +169,22 @@ def _differences(
 
 
 def _plain(row: tuple[Any, ...], json_at: int) -> tuple[Any, ...]:
-    """Comparable: bytes as bytes, JSON in one spelling."""
-    values = [bytes(value) if isinstance(value, msgspec.Raw | memoryview) else value for value in row]
+    """Comparable: bytes as bytes, arrays as tuples, JSON in one spelling."""
+    values = [_COMPARABLE.get(type(value), _same)(value) for value in row]
     if json_at >= 0:
-        values[json_at] = msgspec.json.encode(msgspec.json.decode(values[json_at]))
+        values[json_at] = _spelt(values[json_at])
     return tuple(values)
+
+
+def _spelt(text: str) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(text), order="sorted")
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_COMPARABLE: Final[dict[type, Callable[[Any], Any]]] = {msgspec.Raw: bytes, memoryview: bytes, list: tuple}
 
 
 def _show(row: tuple[Any, ...]) -> str:
@@ -188,7 +230,20 @@ _QUESTIONS: Final = (
                      b.id, b.bet_no, b.status, b.paid_m, coalesce(s.status, 0), coalesce(s.paid_m, 0))
        FROM bets b LEFT JOIN LATERAL (SELECT status, paid_m FROM settlements s WHERE s.bet_no = b.bet_no
                                       ORDER BY event_no DESC LIMIT 1) s ON true
-       WHERE (b.status, b.paid_m) IS DISTINCT FROM (coalesce(s.status, 0::smallint), coalesce(s.paid_m, 0))""",
+       WHERE (CASE b.status WHEN 4 THEN 0::smallint ELSE b.status END, b.paid_m)
+             IS DISTINCT FROM (coalesce(s.status, 0::smallint), coalesce(s.paid_m, 0))""",
+    """SELECT format('bets: %s (%s) is %s, %s of %s sold for %s; its cash-outs say %s for %s', b.id, b.bet_no, b.status,
+                     b.cashed_out_stake_m, b.stake_m, b.cashed_out_m, coalesce(c.stake_m, 0), coalesce(c.paid_m, 0))
+       FROM bets b LEFT JOIN (SELECT bet_no, sum(stake_m) AS stake_m, sum(paid_m) AS paid_m
+                              FROM cash_outs GROUP BY bet_no) c USING (bet_no)
+       WHERE (b.cashed_out_stake_m, b.cashed_out_m) IS DISTINCT FROM (coalesce(c.stake_m, 0), coalesce(c.paid_m, 0))
+             OR (b.status = 4) <> (b.cashed_out_stake_m = b.stake_m)""",
+    """SELECT format('pending_bets: %s (%s) was %s by event %s, which says nothing of it',
+                     id, pending_no, ended, ended_no)
+       FROM pending_bets p WHERE ended_no IS NOT NULL AND NOT EXISTS (
+           SELECT FROM bets b WHERE p.ended = 'accepted' AND (b.bet_no, b.id) = (p.ended_no, p.id)
+           UNION ALL
+           SELECT FROM bet_rejections r WHERE p.ended = 'rejected' AND (r.event_no, r.id) = (p.ended_no, p.id))""",
     # What NOT ENFORCED foreign keys leave to us.
     """SELECT format('bets: %s (%s) is of an unknown customer', id, bet_no) FROM bets b
        WHERE NOT EXISTS (SELECT FROM customers c WHERE c.customer = b.customer)""",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from adapters.postgres.folding import bets, customers, markets
 from core import ledger
-from core.book import DESK
 from core.messages import events as ev
 
 if TYPE_CHECKING:
@@ -32,19 +32,37 @@ INSERTS: Final[dict[str, str]] = {
     "payments": "event_no ts_ms id kind customer currency amount_m provider",
     "reserves": "reserve_no hold_until_ms",
     "ledger_entries": "event_no line ts_ms customer source target amount_m currency",
-    "bets": "bet_no id ts_ms customer currency stake_m payout_m",
-    "bet_legs": "bet_no leg fixture market selection price requested version producer sequence in_play",
+    "exclusions": "event_no ts_ms id customer kind until_ms",
+    "own_limit_changes": "event_no ts_ms id customer kind period step limit_m confirm_from_ms",
+    "customer_factor_changes": "event_no ts_ms customer sport in_play factor_bp",
+    "bonuses": "granted_no ts_ms customer bonus kind amount_m required_m ends_ms price_min",
+    "rate_changes": "event_no ts_ms currency rate",
+    "pending_bets": (
+        "pending_no id ts_ms customer currency stage until_ms reserved_m command "
+        "reason leg passed_limit stake_accepted_m detail"
+    ),
+    "bets": ("bet_no id ts_ms customer currency stake_m payout_m kind folds lines each_way free_bet rate payout_max_m"),
+    "bet_legs": (
+        "bet_no leg fixture market selection price requested version producer sequence in_play banker starting_price "
+        "places place_numerator place_denominator"
+    ),
     "bet_rejections": ("event_no id ts_ms customer stake_m legs reason leg price passed_limit stake_accepted_m detail"),
     "command_rejections": "event_no id ts_ms command customer author reason passed_limit detail",
     "market_results": "event_no ts_ms fixture market source sequence results reason",
     "market_cancels": "event_no ts_ms fixture market source sequence from_ms to_ms reason",
+    "withdrawals": "event_no ts_ms fixture market selection source sequence price at_ms deduction_pc",
+    "starting_prices": "event_no ts_ms fixture market source sequence prices",
+    "fixture_scores": "event_no ts_ms fixture source sequence score reason",
+    "limit_changes": (
+        "event_no ts_ms sport competition fixture market_type market selection "
+        "stake_max_m payout_max_m liability_max_m ramp"
+    ),
     "desk_actions": "event_no ts_ms id author action target reason",
 }
 """Table -> columns of the rows that a slice adds."""
 
 TAGS: Final[dict[type, int]] = {kind: kind.__struct_config__.tag for kind in ev.Event.__args__}
 _BALANCE: Final = {account: index for index, account in enumerate(ledger.CUSTOMER_ACCOUNTS)}
-_json = msgspec.json.Encoder().encode
 
 
 class Position(NamedTuple):
@@ -66,13 +84,31 @@ class Slice:
         # Money.
         self.balances: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(_BALANCE))
         self.house: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self.suspensions: dict[str, bool] = {}
         self.reserves_closed: list[Row] = []
+        # Customers: the last word on each.
+        self.suspensions: dict[str, bool] = {}
+        self.verified: dict[str, bool] = {}
+        self.timed_out: dict[str, int] = {}
+        self.excluded: dict[str, int] = {}
+        self.bonuses_ended: list[Row] = []
+        """event_no, customer, bonus, how."""
         # Bets.
+        self.answered: list[Row] = []
+        """Of pending bets: event_no, bet id, the trader's answer."""
+        self.offered: list[Row] = []
+        """event_no, bet id, until_ms, returned_m, offer."""
+        self.taken: list[Row] = []
+        """event_no, bet id, the customer's word on the offer."""
+        self.decided: list[Row] = []
+        """event_no, bet id, how it ended; of every bet that may have waited."""
         self.settlements: list[Row] = []
-        """event_no, bet id, ts_ms, was, was_paid_m, status, paid_m."""
+        """event_no, bet id, ts_ms, was, was_paid_m, status, paid_m, capped_m."""
+        self.cash_outs: list[Row] = []
+        """event_no, bet id, ts_ms, id, stake_m, paid_m."""
         self.voided: list[Row] = []
         """event_no, bet id."""
+        self.legs_voided: list[Row] = []
+        """event_no, bet id, leg."""
         # Fixtures and markets: the last word on each.
         self.fixtures: dict[str, Row] = {}
         self.markets: dict[Key, Row] = {}
@@ -82,10 +118,16 @@ class Slice:
         self.market_suspended: dict[Key, bool] = {}
         self.market_settled: dict[Key, bool] = {}
         self.archived: dict[Key, int] = {}
+        self.lives: list[tuple[int, str, str, bool]] = []
+        """event_no, fixture, market, whether the engine knows it from then on or forgets it; all of them, in order."""
         self.prices: dict[Key, int] = {}
         self.results_cleared: dict[Key, int] = {}
         self.results: dict[Key, Result] = {}
-        self.rollbacks: dict[str, list[Row]] = {"results": [], "cancel": []}
+        self.withdrawals_cleared: dict[Key, int] = {}
+        self.withdrawals: dict[Key, tuple[int, int]] = {}
+        """withdrawn_ms, deduction_pc."""
+        self.starting_prices: dict[Key, int] = {}
+        self.rollbacks: dict[str, list[Row]] = {"results": [], "cancel": [], "withdrawals": []}
 
     def __len__(self) -> int:
         return self.after.event_no - self.before.event_no
@@ -120,7 +162,9 @@ class Slice:
     def act(self, number: int, event: Any, target: Key, reason: str = "") -> None:
         """What the desk did; nothing where it was not the desk."""
         if event.author:
-            row = (number, event.ts_ms, event.id, event.author, type(event).__name__, " ".join(target), reason)
+            # An offer follows from the trader's answer and has no id of its own.
+            command_id = getattr(event, "id", "")
+            row = (number, event.ts_ms, command_id, event.author, type(event).__name__, " ".join(target), reason)
             self.inserts["desk_actions"].append(row)
 
 
@@ -128,161 +172,9 @@ def _engine_started(rows: Slice, number: int, event: ev.EngineStarted) -> None:
     rows.inserts["engine_starts"].append((number, event.ts_ms, event.term, event.instance, event.release))
 
 
-def _customer_opened(rows: Slice, _: int, event: ev.CustomerOpened) -> None:
-    rows.inserts["customers"].append((event.customer, event.currency, event.ts_ms))
-
-
-def _customer_status(rows: Slice, number: int, event: ev.CustomerStatusSet) -> None:
-    rows.suspensions[event.customer] = event.suspended
-    rows.act(number, event, (event.customer,), event.reason)
-
-
-_PAYMENTS: Final = {ev.Deposited: "deposit", ev.Withdrawn: "withdrawal", ev.Reserved: "reserve"}
-
-
-def _payment(rows: Slice, number: int, event: ev.Deposited | ev.Withdrawn | ev.Reserved) -> None:
-    kind, customer = _PAYMENTS[type(event)], event.customer
-    row = (number, event.ts_ms, event.id, kind, customer, event.currency, event.amount_m, event.provider)
-    rows.inserts["payments"].append(row)
-    rows.move(number, event)
-
-
-def _reserved(rows: Slice, number: int, event: ev.Reserved) -> None:
-    _payment(rows, number, event)
-    rows.inserts["reserves"].append((number, event.hold_until_ms))
-
-
-def _reserve_posted(rows: Slice, number: int, event: ev.ReservePosted) -> None:
-    rows.reserves_closed.append((number, event.reserve, "posted", event.amount_m))
-    rows.move(number, event)
-
-
-def _reserve_voided(rows: Slice, number: int, event: ev.ReserveVoided) -> None:
-    rows.reserves_closed.append((number, event.reserve, "voided", 0))
-    rows.move(number, event)
-
-
-def _fixture_defined(rows: Slice, number: int, event: ev.FixtureDefined) -> None:
-    rows.fixtures[event.fixture] = (event.source, event.name, event.sport, event.competition, event.start_ms)
-    rows.act(number, event, (event.fixture,))
-
-
-def _market_defined(rows: Slice, number: int, event: ev.MarketDefined) -> None:
-    key = event.fixture, event.market
-    if rows.archived.pop(key, 0):
-        _renew(rows, number, key)
-    known = rows.markets.get(key)
-    rows.markets[key] = (
-        known[0] if known else number,
-        event.source,
-        event.market_type,
-        event.name,
-        event.group,
-        event.winners,
-        event.cut_off_ms,
-        event.source == DESK,
-    )
-    for place, named in enumerate(event.selections):
-        rows.selections[*key, named.id] = (place, named.name)
-    rows.act(number, event, key)
-
-
-def _renew(rows: Slice, number: int, key: Key) -> None:
-    """Archived and defined again within one slice: what was said of the market before is history."""
-    rows.renewed[key] = number
-    rows.markets.pop(key, None)
-    rows.market_suspended.pop(key, None)
-    rows.market_settled.pop(key, None)
-    said: dict[Key, Any]
-    for said in (rows.prices, rows.results):
-        for of_selection in [each for each in said if each[:2] == key]:
-            del said[of_selection]
-
-
-def _market_status(rows: Slice, number: int, event: ev.MarketStatusSet) -> None:
-    key = event.fixture, event.market
-    rows.market_suspended[key] = event.suspended
-    rows.act(number, event, key, "suspended" if event.suspended else "opened")
-
-
-def _price_set(rows: Slice, number: int, event: ev.PriceSet) -> None:
-    key = event.fixture, event.market, event.selection
-    rows.prices[key] = event.price
-    rows.act(number, event, key, f"price {event.price}")
-
-
-def _market_settled(rows: Slice, number: int, event: ev.MarketSettled) -> None:
-    key = event.fixture, event.market
-    for result in event.results:
-        rows.results[*key, result.selection] = result
-    rows.market_settled[key] = True
-    results = _json(event.results).decode()
-    row = (number, event.ts_ms, *key, event.source, event.sequence, results, event.reason)
-    rows.inserts["market_results"].append(row)
-    rows.act(number, event, key, event.reason)
-
-
-def _market_cancelled(rows: Slice, number: int, event: ev.MarketCancelled) -> None:
-    key = event.fixture, event.market
-    row = (number, event.ts_ms, *key, event.source, event.sequence, event.from_ms, event.to_ms, event.reason)
-    rows.inserts["market_cancels"].append(row)
-    rows.act(number, event, key, event.reason)
-
-
-def _market_rolled_back(rows: Slice, number: int, event: ev.MarketRolledBack) -> None:
-    key = event.fixture, event.market
-    rows.rollbacks[event.what].append((number, *key))
-    if event.what == "results":
-        rows.market_settled[key] = False
-        rows.results_cleared[key] = number
-        for of_selection in [each for each in rows.results if each[:2] == key]:
-            del rows.results[of_selection]
-    rows.act(number, event, key, event.reason)
-
-
-def _market_archived(rows: Slice, number: int, event: ev.MarketArchived) -> None:
-    if event.last:
-        rows.archived[event.fixture, event.market] = number
-
-
-def _bet_accepted(rows: Slice, number: int, event: ev.BetAccepted) -> None:
-    ts_ms, customer = event.ts_ms, event.customer
-    bet = (number, event.id, ts_ms, customer, event.currency, event.stake_m, event.payout_m)
-    rows.inserts["bets"].append(bet)
-    legs = rows.inserts["bet_legs"]
-    for index, leg in enumerate(event.legs):
-        legs.append((number, index, *msgspec.structs.astuple(leg)))
-    rows.move(number, event)
-
-
-def _bet_rejected(rows: Slice, number: int, event: ev.BetRejected) -> None:
-    rows.inserts["bet_rejections"].append(
-        (
-            number,
-            event.id,
-            event.ts_ms,
-            event.customer,
-            event.stake_m,
-            _json(event.legs).decode(),
-            event.reason,
-            event.leg,
-            event.price,
-            event.limit,
-            event.stake_accepted_m,
-            event.detail,
-        )
-    )
-
-
-def _bet_settled(rows: Slice, number: int, event: ev.BetSettled) -> None:
-    change = (event.was, event.was_paid_m, event.status, event.paid_m)
-    rows.settlements.append((number, event.bet, event.ts_ms, *change))
-    rows.move(number, event)
-
-
-def _bet_voided(rows: Slice, number: int, event: ev.BetVoided) -> None:
-    rows.voided.append((number, event.bet))
-    rows.act(number, event, (event.bet,), event.reason)
+def _rate_set(rows: Slice, number: int, event: ev.RateSet) -> None:
+    rows.inserts["rate_changes"].append((number, event.ts_ms, event.currency, event.rate))
+    rows.act(number, event, (event.currency,), f"rate {event.rate}")
 
 
 def _command_rejected(rows: Slice, number: int, event: ev.CommandRejected) -> None:
@@ -296,28 +188,14 @@ def _no_row(_rows: Slice, _number: int, _event: ev.Event) -> None:
 
 
 _HANDLERS: Final[dict[type, Callable[[Slice, int, Any], None]]] = {
+    **customers.HANDLERS,
+    **markets.HANDLERS,
+    **bets.HANDLERS,
     ev.EngineStarted: _engine_started,
-    ev.CustomerOpened: _customer_opened,
-    ev.Deposited: _payment,
-    ev.Withdrawn: _payment,
-    ev.Reserved: _reserved,
-    ev.ReservePosted: _reserve_posted,
-    ev.ReserveVoided: _reserve_voided,
-    ev.CustomerStatusSet: _customer_status,
-    ev.FixtureDefined: _fixture_defined,
-    ev.MarketDefined: _market_defined,
-    ev.MarketStatusSet: _market_status,
-    ev.PriceSet: _price_set,
-    ev.MarketSettled: _market_settled,
-    ev.MarketCancelled: _market_cancelled,
-    ev.MarketRolledBack: _market_rolled_back,
+    ev.RateSet: _rate_set,
     ev.SettlementAdvanced: _no_row,
-    ev.MarketArchived: _market_archived,
-    ev.BetAccepted: _bet_accepted,
-    ev.BetRejected: _bet_rejected,
-    ev.BetSettled: _bet_settled,
+    ev.ScoringAdvanced: _no_row,
     ev.BetAdvanced: _no_row,
-    ev.BetVoided: _bet_voided,
     ev.CommandRejected: _command_rejected,
 }
 assert _HANDLERS.keys() == TAGS.keys(), "an event that the projector does not know"

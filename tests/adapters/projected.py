@@ -88,7 +88,7 @@ async def project(url: str, journal: FakeJournal, **changed: object) -> None:
 
 def busy_world() -> World:
     """A day on which everything happens that an event exists for."""
-    world = World(cancel_window_ms=5_000, retention_ms=60_000, archive_after_ms=60_000)
+    world = World(cancel_window_ms=5_000, retention_ms=60_000, archive_after_ms=60_000, offer_max_ms=60_000)
     for name in ("ann", "bob", "cid"):
         world.customer(name, 100_000)
     _payments(world)

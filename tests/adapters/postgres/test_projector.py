@@ -226,7 +226,7 @@ async def test_a_gap_in_the_journal_is_refused(fresh_database: str, journal: Fak
 
 async def test_the_loop_is_never_held_for_long(fresh_database: str, journal: FakeJournal) -> None:
     """Longest turn while thousands of events are projected: the engine shares this loop."""
-    world = World()
+    world = World(velocity_bets_max=4_000)
     world.customer("ann", 10**9)
     world.market("match/winner", home=21_500, away=17_000)
     for number in range(4_000):

@@ -1,0 +1,1 @@
+"""What each event adds to a slice (adapters/postgres/slices.py), a subject a file."""
