@@ -17,10 +17,13 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from config.settings import Simulator
+from core.grading.scores import Score
 from core.messages import feed
-from core.messages.feed import FeedStatus
-from core.messages.results import Result
+from core.messages.feed import Certainty, FeedStatus
+from core.messages.results import EachWay, Result
 from feeds.simulator.pricing import offer
+
+_CERTAINTIES: tuple[Certainty, ...] = (1, 2)
 
 
 class Frame(NamedTuple):
@@ -47,10 +50,17 @@ class Market(Struct, eq=False):
     selections: tuple[tuple[str, str], ...]
     """(id, name)"""
     winners: int = 1
+    specifiers: dict[str, str] = {}
+    each_way: EachWay | None = None
+    parts: tuple[tuple[str, str], ...] = ()
+    """Of a bet builder: (market, selection). It has no results of its own, and stands behind its parts."""
     status: FeedStatus = FeedStatus.SUSPENDED
     prices: tuple[int, ...] = ()
     sent_ms: int = 0
     results: tuple[Result, ...] = ()
+    by_score: bool = False
+    """They were told by the fixture's score."""
+    certainty: Certainty = 2
     cancels: tuple[tuple[int, int], ...] = ()
     """Windows (from, to) in which bets are void; (0, 0): all bets."""
     uncancelled: bool = False
@@ -66,6 +76,15 @@ class Market(Struct, eq=False):
         return bool(self.results) or self.cancelled
 
 
+class Finish(NamedTuple):
+    """How a fixture ended."""
+
+    results: Mapping[str, tuple[Result, ...]]
+    """Of the markets that were open."""
+    score: Score | None = None
+    """From which they follow; None: there is no such score."""
+
+
 class Fixture(ABC):
     """One fixture, from its announcement to its last message. `messages` is called with a time that never falls."""
 
@@ -73,6 +92,7 @@ class Fixture(ABC):
     name: str
     competition: str
     overround: float
+    outright_of: str = ""
 
     def __init__(self, frame: Frame, settings: Simulator) -> None:
         self.frame = frame
@@ -86,8 +106,12 @@ class Fixture(ABC):
         """Nobody listens: happenings happen, but prices, nearly all of the work, are not made."""
         self.model_ms = 0
         self._resume_model_ms = 0
-        self._right: Mapping[str, tuple[Result, ...]] = {}
-        """Results still to be put right."""
+        self.delay_ms = self.random.randint(settings.delay_max_ms // 6, settings.delay_max_ms)
+        """How long a bet in play waits, in the time of whoever bets: people are no faster when the play is."""
+        self._right: Finish | None = None
+        """What is still to be confirmed or put right."""
+        self._score: tuple[Score, Certainty] | None = None
+        """As told last."""
         self._ts_ms = frame.origin_ms
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._queued = 0
@@ -114,12 +138,16 @@ class Fixture(ABC):
         yield self._definition()
         for market in self.markets:
             yield self._market_image(market)
+        yield from self.facts()
         uncancelled = tuple(market.id for market in self.markets if market.uncancelled)
         if uncancelled:
             yield feed.Rollback(*self._head, self.frame.id, uncancelled, "cancel")
-        settled = tuple(feed.MarketResults(market.id, market.results) for market in self.markets if market.results)
-        if settled:
-            yield feed.Settlement(*self._head, self.frame.id, settled)
+        if self._score is not None:
+            yield feed.FixtureScore(*self._head, self.frame.id, *self._score)
+        named = [market for market in self.markets if market.results and not market.by_score]
+        for certainty in _CERTAINTIES:
+            if settled := [market for market in named if market.certainty == certainty]:
+                yield self._settlement(settled, certainty)
         for market in self.markets:
             for start, end in market.cancels:
                 yield feed.Cancel(*self._head, self.frame.id, (market.id,), start, end)
@@ -144,6 +172,10 @@ class Fixture(ABC):
     @abstractmethod
     def decided(self) -> Mapping[str, tuple[Result, ...]]:
         """The results of open markets that nothing can change any more."""
+
+    def facts(self) -> Iterator[feed.AnyFeedMessage]:
+        """What else was told of the markets and has to be in an image."""
+        yield from ()
 
     # What a sport uses.
 
@@ -182,35 +214,48 @@ class Fixture(ABC):
 
     def suspend(self, seconds: float, group: str = "") -> None:
         """Bet stop, and new prices after so many seconds, or later if there is another one meanwhile."""
-        self._out.append(feed.Suspend(*self._head, self.frame.id, group))
-        for market in self.markets:
-            if market.status is FeedStatus.ACTIVE and group in {"", market.group}:
-                market.status = FeedStatus.SUSPENDED
+        for stopped in self._stopped_with(group):
+            self._out.append(feed.Suspend(*self._head, self.frame.id, stopped))
+            for market in self.markets:
+                if market.status is FeedStatus.ACTIVE and stopped in {"", market.group}:
+                    market.status = FeedStatus.SUSPENDED
         if not group:
             self._resume_model_ms = max(self._resume_model_ms, self.model_ms + int(seconds * 1000))
         self.at(seconds, partial(self.move_prices, all_markets=not group))
 
     def close(self, ids: Iterable[str]) -> None:
-        """No more bets on these markets."""
-        closing = [market for market in self._named(ids) if market.status is not FeedStatus.CLOSED]
+        """No more bets on these markets, nor on what they are a part of."""
+        wanted = set(ids)
+        closing = [
+            market
+            for market in self.markets
+            if market.status is not FeedStatus.CLOSED
+            and (market.id in wanted or any(part in wanted for part, _ in market.parts))
+        ]
         for market in closing:
             market.status, market.prices = FeedStatus.CLOSED, ()
         if closing:
             changes = tuple(map(self._market_prices, closing))
             self._out.append(feed.OddsChange(*self._head, self.frame.id, changes))
 
-    def finish(self, right: Mapping[str, tuple[Result, ...]], wrong: Mapping[str, tuple[Result, ...]]) -> None:
-        """The results; sometimes the wrong ones at first, put right minutes later."""
-        if self.random.random() >= self.settings.correction_chance:
-            self._settle(right)
-            return
-        self._settle(wrong)
-        self._right = right
-        self.at(self.random.uniform(60, 300), self._correct)
+    def finish(self, right: Finish, wrong: Finish) -> None:
+        """The results: by the score, if there is one, or market by market.
+
+        Sometimes they are provisional at first, and sometimes wrong; minutes later they are confirmed, or put right.
+        """
+        random, settings = self.random, self.settings
+        if random.random() >= settings.by_score_chance:
+            right, wrong = Finish(right.results), Finish(wrong.results)
+        first = wrong if random.random() < settings.correction_chance else right
+        certainty: Certainty = 1 if random.random() < settings.provisional_chance else 2
+        self._settle(first, certainty)
+        if first is wrong or certainty == 1:
+            self._right = right
+            self.at(random.uniform(60, 300), self._correct)
 
     def settle_decided(self) -> None:
         """Close and settle what nothing can change any more."""
-        self._settle(self.decided())
+        self._settle(Finish(self.decided()))
 
     def plan_mishaps(self, length_s: float) -> None:
         """Once in a while a market is cancelled or the whole fixture abandoned, at any time of its life."""
@@ -238,7 +283,14 @@ class Fixture(ABC):
 
     def _definition(self) -> feed.FixtureChange:
         start_ms = self._caller_ms(self.frame.lead_s * 1000)
-        return feed.FixtureChange(*self._head, self.frame.id, self.name, self.sport, self.competition, start_ms)
+        definition = self.name, self.sport, self.competition, start_ms, self.outright_of
+        return feed.FixtureChange(*self._head, self.frame.id, *definition)
+
+    def _stopped_with(self, group: str) -> list[str]:
+        """The groups that a bet stop of one of them stops: bet builders go with their parts."""
+        ids = {market.id for market in self.markets if market.group == group}
+        builders = (market.group for market in self.markets if any(part in ids for part, _ in market.parts))
+        return list(dict.fromkeys([group, *builders]))
 
     def _market_image(self, market: Market) -> feed.MarketImage:
         market.sent_ms = self._ts_ms
@@ -258,6 +310,10 @@ class Fixture(ABC):
             in_play=self.in_play,
             group=market.group,
             winners=market.winners,
+            specifiers=market.specifiers,
+            each_way=market.each_way,
+            delay_ms=self.delay_ms,
+            parts=market.parts,
         )
 
     def _market_prices(self, market: Market) -> feed.MarketPrices:
@@ -270,24 +326,49 @@ class Fixture(ABC):
     def _reprice(self, market: Market, chances: Sequence[float]) -> bool:
         """Whether price or status changed. A market without a book (nearly decided) is suspended."""
         before = market.prices, market.status
-        market.prices = offer(chances, self.overround)
+        market.prices = self._combined(market, chances) if market.parts else offer(chances, self.overround)
         market.status = FeedStatus.ACTIVE if any(market.prices) else FeedStatus.SUSPENDED
         return before != (market.prices, market.status)
 
-    def _settle(self, results: Mapping[str, tuple[Result, ...]]) -> None:
-        """Results of markets, first ones or corrected ones; of cancelled markets they are kept and not told."""
-        self.close(results)
-        settling = self._named(results)
+    def _combined(self, market: Market, chances: Sequence[float]) -> tuple[int, ...]:
+        """A bet builder's price, from the chance that all its parts win and with the margin of as many single bets.
+
+        Never below the price of one of its parts, of which it cannot be likelier; none while one of them has none.
+        """
+        parts = [self._price_of(*part) for part in market.parts]
+        (price,) = offer(chances, (1 + self.overround) ** len(parts) - 1)
+        return (max(price, *parts) if price and all(parts) else 0,)
+
+    def _price_of(self, market_id: str, selection_id: str) -> int:
+        (market,) = self._named([market_id])
+        prices = zip(market.selections, market.prices, strict=bool(market.prices))
+        return next((price for (selection, _), price in prices if selection == selection_id), 0)
+
+    def _settlement(self, markets: Iterable[Market], certainty: Certainty) -> feed.Settlement:
+        told = tuple(feed.MarketResults(market.id, market.results) for market in markets)
+        return feed.Settlement(*self._head, self.frame.id, told, certainty)
+
+    def _settle(self, finish: Finish, certainty: Certainty = 2) -> None:
+        """Results of markets, first or corrected ones; those of cancelled markets are kept, and not told by name."""
+        self.close(finish.results)
+        settling = self._named(finish.results)
         for market in settling:
-            market.results = results[market.id]
-        told = tuple(feed.MarketResults(market.id, market.results) for market in settling if not market.cancelled)
-        if told:
-            self._out.append(feed.Settlement(*self._head, self.frame.id, told))
+            market.results, market.certainty = finish.results[market.id], certainty
+            market.by_score = finish.score is not None
+        told = [market for market in settling if not market.cancelled]
+        if finish.score is not None:
+            self._score = finish.score, certainty
+            self._out.append(feed.FixtureScore(*self._head, self.frame.id, *self._score))
+        elif told:
+            self._out.append(self._settlement(told, certainty))
 
     def _correct(self) -> None:
-        """Providers do it in either way: the new results at once, or first the old ones taken back."""
-        right, self._right = self._right, {}
-        ids = tuple(market.id for market in self._named(right) if not market.cancelled)
+        """Of wrong results providers do it in either way: the new ones at once, or first the old ones taken back."""
+        right, self._right = self._right, None
+        if right is None:
+            return
+        confirmed = (market for market in self._named(right.results) if market.certainty == 2)
+        ids = tuple(market.id for market in confirmed if not market.cancelled)
         if ids and self.random.random() < 0.5:
             self._out.append(feed.Rollback(*self._head, self.frame.id, ids, "results"))
         self._settle(right)
@@ -318,11 +399,11 @@ class Fixture(ABC):
     def _uncancel(self, market: Market) -> None:
         market.cancels, market.uncancelled = (), True
         self._out.append(feed.Rollback(*self._head, self.frame.id, (market.id,), "cancel"))
-        self._settle({market.id: market.results})
+        self._settle(Finish({market.id: market.results}), market.certainty)
 
     def _end(self) -> None:
         self._queue.clear()
         self.pricing = False
-        self._settle(self.decided())
+        self._settle(Finish(self.decided()))
         self._correct()
-        self._cancel([market for market in self.markets if not market.ended])
+        self._cancel([market for market in self.markets if not market.ended and not market.parts])

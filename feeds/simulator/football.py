@@ -11,10 +11,12 @@ from functools import partial
 from math import exp
 
 from config.settings import Simulator
+from core.grading.scores import FootballScore
 from core.messages.results import Result
 from feeds.simulator import football_markets as kinds
-from feeds.simulator.fixture import Fixture, Frame, Market
+from feeds.simulator.fixture import Finish, Fixture, Frame, Market
 
+COMPETITION = "Simulated League"
 TEAMS = (
     "Albion Town",
     "Ashford Rovers",
@@ -71,7 +73,7 @@ class FootballFixture(Fixture):
     """A match of two halves with added time, as a seed would have it."""
 
     sport = "football"
-    competition = "Simulated League"
+    competition = COMPETITION
 
     def __init__(self, frame: Frame, settings: Simulator) -> None:
         super().__init__(frame, settings)
@@ -86,7 +88,7 @@ class FootballFixture(Fixture):
         self._halves_s = ((45 + random.randint(1, 4)) * 60, (45 + random.randint(2, 7)) * 60)
         self.kinds = markets_for(self._rates)
         self._pricer = kinds.Pricer(self.kinds)
-        self.markets = [self._market(kind) for kind in self.kinds]
+        self.markets = [*map(self._market, self.kinds), *map(self._builder, kinds.builders())]
         length_s = sum(self._halves_s) + BREAK_S
         self.at(0, self.announce)
         self.after_tick(self._tick)
@@ -101,7 +103,8 @@ class FootballFixture(Fixture):
         return kinds.score_grid(self.score, (home, away))
 
     def chances(self) -> Sequence[Sequence[float]]:
-        return self._pricer.chances(self.grid())
+        grid = self.grid()
+        return [*self._pricer.chances(grid), *([kinds.joint_chance(each, grid)] for each in kinds.builders())]
 
     def decided(self) -> Mapping[str, tuple[Result, ...]]:
         return {
@@ -111,7 +114,7 @@ class FootballFixture(Fixture):
         }
 
     def _open(self) -> Iterator[tuple[kinds.Kind, Market]]:
-        pairs = zip(self.kinds, self.markets, strict=True)
+        pairs = zip(self.kinds, self.markets, strict=False)  # bet builders have no results of their own
         return ((kind, market) for kind, market in pairs if not market.ended)
 
     def _strengths(self) -> tuple[float, float]:
@@ -124,8 +127,17 @@ class FootballFixture(Fixture):
         return home, away
 
     def _market(self, kind: kinds.Kind) -> Market:
-        selections = tuple((each, name.format(home=self.home, away=self.away)) for each, name in kind.selections)
-        return Market(kind.id, kind.market_type, kind.name, kind.group, selections, kind.winners)
+        selections = tuple((each, self._named_teams(name)) for each, name in kind.selections)
+        head = kind.id, kind.market_type, kind.name, kind.group, selections, kind.winners
+        return Market(*head, specifiers=kind.specifiers)
+
+    def _builder(self, builder: kinds.Builder) -> Market:
+        parts = tuple((kind.id, selection) for kind, selection in builder.parts)
+        selections = (("yes", self._named_teams(builder.name)),)
+        return Market(builder.id, "bet_builder", "Bet builder", "builder", selections, parts=parts)
+
+    def _named_teams(self, name: str) -> str:
+        return name.format(home=self.home, away=self.away)
 
     def _played_s(self) -> float:
         """Seconds of play so far; the break does not count."""
@@ -194,4 +206,5 @@ class FootballFixture(Fixture):
         """All that is still open; a wrong report has one goal too many."""
         wrong_score = self._with_goal(self.random.randrange(2))
         wrong = {kind.id: kind.results(*wrong_score) for kind, _ in self._open()}
-        self.finish(self.decided(), wrong)
+        right = Finish(self.decided(), FootballScore(self.score))
+        self.finish(right, Finish(wrong, FootballScore(wrong_score)))

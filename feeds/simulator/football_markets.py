@@ -39,10 +39,29 @@ class Kind(NamedTuple):
     winners: int = 1
     line: str = ""
 
+    @property
+    def specifiers(self) -> dict[str, str]:
+        """What tells it from others of its type."""
+        return {"line": self.line} if self.line else {}
+
     def results(self, home: int, away: int) -> tuple[Result, ...]:
         """When it ends with so many goals; as the feed tells them."""
-        specifiers = {"line": self.line} if self.line else {}
-        return grade(self.market_type, specifiers, [each for each, _ in self.selections], FootballScore((home, away)))
+        selections = [each for each, _ in self.selections]
+        return grade(self.market_type, self.specifiers, selections, FootballScore((home, away)))
+
+
+class Builder(NamedTuple):
+    """A bet builder: one selection of each of several markets, all of which must win. None of them may be void."""
+
+    parts: tuple[tuple[Kind, str], ...]
+
+    @property
+    def id(self) -> str:
+        return "bb=" + "+".join(f"{kind.id}:{selection}" for kind, selection in self.parts)
+
+    @property
+    def name(self) -> str:
+        return ", ".join(f"{kind.name}: {dict(kind.selections)[selection]}" for kind, selection in self.parts)
 
 
 @cache
@@ -131,6 +150,19 @@ def correct_score() -> Kind:
     )
 
 
+@cache
+def builders() -> tuple[Builder, ...]:
+    """Such as people like: the parts of some go together, those of others hardly do."""
+    home, draw, away = ((match_result(), each) for each in ("1", "x", "2"))
+    both, over = (both_to_score(), "yes"), (total_goals(10), "over")
+    return (
+        Builder((home, over)),
+        Builder((away, over)),
+        Builder((draw, both)),
+        Builder(((double_chance(), "1x"), (total_goals(6), "over"), both)),
+    )
+
+
 def score_grid(score: tuple[int, int], rates: tuple[float, float]) -> Floats:
     """Chances of all final scores, [home, away], when the teams score so many more goals on average (Poisson)."""
     home, away = (_shifted(goals, rate) for goals, rate in zip(score, rates, strict=True))
@@ -155,6 +187,21 @@ def payoffs(kind: Kind) -> tuple[Floats, Floats]:
     both = np.array(told, dtype=np.float64).transpose(3, 2, 0, 1)
     void = both[1] / 10_000
     return both[0] * (1 - void), void
+
+
+@lru_cache(maxsize=16)
+def winning(builder: Builder) -> Floats:
+    """Over the whole grid, [home, away]: 1 where every part wins."""
+    cells: Floats = np.ones((_SIDE, _SIDE))
+    for kind, selection in builder.parts:
+        won, _ = payoffs(kind)
+        cells = cells * won[[each for each, _ in kind.selections].index(selection)]
+    return cells
+
+
+def joint_chance(builder: Builder, grid: Floats) -> float:
+    """The chance that all its parts win; not the product of theirs, since they hang on the same score."""
+    return float((winning(builder) * grid).sum())
 
 
 class Pricer:

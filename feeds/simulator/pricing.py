@@ -44,6 +44,13 @@ def offer(chances: Sequence[float], overround: float) -> tuple[int, ...]:
     return prices
 
 
+def starting_prices(chances: Sequence[float], overround: float) -> tuple[int, ...]:
+    """As `offer`, but whoever starts has one: where nothing is offered, the fair price within bounds. 0: chance 0."""
+    fair = (_rounded(1 / max(chance, CHANCE_MIN)) if chance else 0 for chance in chances)
+    offered = offer(chances, overround)
+    return tuple(price or (least and max(least, PRICE_LOWEST)) for price, least in zip(offered, fair, strict=True))
+
+
 def _power(logs: Sequence[float], target: float) -> float:
     """The k in [0, 1] at which the powers sum to the target, by Newton: the sum falls with k and is convex in it."""
     power = 1.0

@@ -18,6 +18,7 @@ from config.settings import Simulator
 from core.messages.feed import AnyFeedMessage
 from feeds.simulator.fixture import Fixture, Frame
 from feeds.simulator.football import FootballFixture
+from feeds.simulator.outright import OutrightFixture
 from feeds.simulator.race import RaceFixture
 
 PROVIDER, PRODUCER = "simulator", "1"
@@ -113,8 +114,13 @@ class Programme:
             provider=PROVIDER,
             producer=PRODUCER,
         )
-        race = Random(f"kind-{frame.seed}").random() < settings.race_share  # noqa: S311 - a game, not a secret
-        fixture = self._live[number] = RaceFixture(frame, settings) if race else FootballFixture(frame, settings)
+        fixture = self._live[number] = self._kind(frame.seed)(frame, settings)
         fixture.passing_over = self._passing_over
         assert fixture.next_ms is not None
         heappush(self._queue, (fixture.next_ms, number))
+
+    def _kind(self, seed: str) -> type[Fixture]:
+        at, settings = Random(f"kind-{seed}").random(), self.settings  # noqa: S311 - a game, not a secret
+        if at < settings.race_share:
+            return RaceFixture
+        return OutrightFixture if at >= 1 - settings.outright_share else FootballFixture

@@ -1,4 +1,4 @@
-"""A horse race: strengths from a Dirichlet distribution, results by Plackett-Luce, a win and a place market.
+"""A horse race: strengths from a Dirichlet distribution, results by Plackett-Luce, a win market, each-way, and places.
 
 Plackett-Luce: the winner is drawn by strength, then the second from those left, and so on. The chances of the places
 follow from the same strengths exactly, so the two markets cannot contradict each other.
@@ -12,14 +12,18 @@ from math import exp
 from config.settings import Simulator
 from core.grading.markets import grade
 from core.grading.scores import RaceScore
-from core.messages.results import Result
-from feeds.simulator.fixture import Fixture, Frame, Market
+from core.messages import feed
+from core.messages.commands import NamedPrice
+from core.messages.results import EachWay, Result
+from feeds.simulator.fixture import Finish, Fixture, Frame, Market
+from feeds.simulator.pricing import offer, starting_prices
 
 COURSES = ("Ashdown", "Brookmere", "Chalk Hill", "Downlands", "Elmstead", "Fernley", "Garrick Park", "Holme Moor")
 FIRST_NAMES = ("Amber", "Bold", "Copper", "Distant", "Early", "Flying", "Golden", "Hidden", "Iron", "Jolly")
 LAST_NAMES = ("Anthem", "Baron", "Comet", "Dancer", "Echo", "Falcon", "Gambit", "Harbour", "Island", "Jester")
 SHAPE = 1.5
 """Of the Dirichlet distribution: 1 gives wild favourites, 5 hardly any."""
+HANDICAP_SHARE = 0.5
 MOOD_KEPT, MOOD_STEP = 0.97, 0.04
 SEEN = 4.0
 """How clearly the order shows in the running at the post, in natural logarithms of strength."""
@@ -63,22 +67,29 @@ class RaceFixture(Fixture):
         names = [f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES]
         self.runners = {str(number): name for number, name in enumerate(random.sample(names, count), start=1)}
         self.non_runners: list[str] = []
+        self._withdrawals: list[tuple[str, int, int]] = []
+        """(runner, its price to win, when)"""
+        self._starting_prices: dict[str, tuple[NamedPrice, ...]] = {}
+        """By market, from the off."""
         self.order: list[list[str]] = []
         """The finish, known to the model from the off; runners in one group cannot be told apart."""
         self.places = places_for(count)
         self.over = False
         minute = frame.origin_ms // 60_000 % 1440
         self.competition = random.choice(COURSES)
-        self.name = f"{minute // 60:02d}:{minute % 60:02d} {self.competition}"
+        handicap = random.random() < HANDICAP_SHARE
+        self.name = f"{minute // 60:02d}:{minute % 60:02d} {self.competition}{' Handicap' if handicap else ''}"
         gammas = [random.gammavariate(SHAPE, 1) + 0.01 for _ in self.runners]
         self._strengths = {runner: gamma / sum(gammas) for runner, gamma in zip(self.runners, gammas, strict=True)}
         self._mood = dict.fromkeys(self.runners, 0.0)
         self._length_s = random.uniform(60, 240)
         self._offers_in_running = random.random() < settings.in_running_chance
         selections = tuple((number, f"{number}. {name}") for number, name in self.runners.items())
+        places = {"places": str(self.places)}
+        each_way = EachWay(handicap=handicap)  # the usual terms
         self.markets = [
-            Market("win", "win", "Win", "win", selections),
-            Market("place", "place", f"{self.places} places", "place", selections, self.places),
+            Market("win", "win", "Win", "win", selections, each_way=each_way),
+            Market("place", "place", f"{self.places} places", "place", selections, self.places, places),
         ]
         self._plan()
 
@@ -89,7 +100,15 @@ class RaceFixture(Fixture):
         return win, place_chances(win, self.places)
 
     def decided(self) -> Mapping[str, tuple[Result, ...]]:
-        return self._results(self.order) if self.over else {}
+        return self._finished(self.order).results if self.over else {}
+
+    def facts(self) -> Iterator[feed.AnyFeedMessage]:
+        for market in self.markets:
+            for runner, price, at_ms in self._withdrawals:
+                yield feed.Withdrawal(*self._head, self.frame.id, market.id, runner, price, at_ms)
+            if market.id in self._starting_prices:
+                prices = self._starting_prices[market.id]
+                yield feed.StartingPrices(*self._head, self.frame.id, market.id, prices)
 
     def _plan(self) -> None:
         lead_s = self.frame.lead_s
@@ -139,14 +158,24 @@ class RaceFixture(Fixture):
         self.move_prices()
 
     def _withdraw(self) -> None:
-        """A runner does not start: bet stop, then a market without it. Its bets are void with the result."""
+        """A runner does not start: bet stop, then markets without it. Its bets are void, the others' under Rule 4.
+
+        For which its price to win counts in all markets.
+        """
         running = list(self._running())
-        if len(running) > self.places + 2:
-            self.non_runners.append(self.random.choice(running))
-            self.suspend(20)
+        if len(running) <= self.places + 2:
+            return
+        runner = self.random.choice(running)
+        prices = dict(zip(self.runners, offer(self.chances()[0], self.overround), strict=True))
+        self.non_runners.append(runner)
+        self._withdrawals.append((runner, prices[runner], self._ts_ms))
+        self.suspend(20)
+        for market in self.markets:
+            self._out.append(feed.Withdrawal(*self._head, self.frame.id, market.id, *self._withdrawals[-1]))
 
     def _off(self) -> None:
         """The order is drawn; either the markets go on in the running or they wait for the result."""
+        self._starting_prices = dict(self._at_the_off())
         draws = {runner: self.random.expovariate(self._strengths[runner]) for runner in self._running()}
         self.order = [[runner] for runner in sorted(draws, key=draws.__getitem__)]
         if self.random.random() < self.settings.dead_heat_chance:
@@ -154,11 +183,18 @@ class RaceFixture(Fixture):
             self.order[first : first + 2] = [self.order[first] + self.order[first + 1]]
         self.in_play = self._offers_in_running
         self.suspend(2)
+        for market, prices in self._starting_prices.items():
+            self._out.append(feed.StartingPrices(*self._head, self.frame.id, market, prices))
         if self.in_play:
             self.after_tick(self._tick_in_running)
         else:
             self.pricing = False
         self.at(self._length_s, self._finish)
+
+    def _at_the_off(self) -> Iterator[tuple[str, tuple[NamedPrice, ...]]]:
+        for market, chances in zip(self.markets, self.chances(), strict=True):
+            prices = zip(self.runners, starting_prices(chances, self.overround), strict=True)
+            yield market.id, tuple(NamedPrice(runner, price) for runner, price in prices if price)
 
     def _finish(self) -> None:
         self.over, self.pricing = True, False
@@ -168,12 +204,13 @@ class RaceFixture(Fixture):
     def _weighed_in(self) -> None:
         """The result; a wrong one has the first two places exchanged (an enquiry)."""
         first, second, *others = self.order
-        self.finish(self.decided(), self._results([second, first, *others]))
+        self.finish(self._finished(self.order), self._finished([second, first, *others]))
 
-    def _results(self, order: Sequence[Sequence[str]]) -> Mapping[str, tuple[Result, ...]]:
+    def _finished(self, order: Sequence[Sequence[str]]) -> Finish:
         score, runners = RaceScore(tuple(map(tuple, order)), withdrawn=tuple(self.non_runners)), list(self.runners)
-        return {
-            market.id: grade("place", {"places": str(market.winners)}, runners, score)
+        results = {
+            market.id: grade(market.market_type, market.specifiers, runners, score)
             for market in self.markets
             if not market.ended
         }
+        return Finish(results, score)

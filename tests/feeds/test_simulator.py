@@ -16,7 +16,8 @@ from core.messages.feed import FeedStatus
 from core.messages.results import Result, multiplier
 from feeds.simulator.fixture import Fixture, Market
 from feeds.simulator.football import FootballFixture
-from feeds.simulator.pricing import step_at
+from feeds.simulator.outright import OutrightFixture
+from feeds.simulator.pricing import PRICE_HIGHEST, PRICE_LOWEST, step_at
 from feeds.simulator.race import RaceFixture
 from tests.feeds.simulated import EVENTFUL, FOR_EVER, NOON, SETTINGS, Told, frame
 
@@ -73,6 +74,7 @@ def test_a_race_pays_as_many_places_as_it_has(seed: int) -> None:
     told = Told()
     told.hear(race.messages(FOR_EVER))
     winners = {"win": 1, "place": race.places}
+    positions = {runner: sum(map(len, race.order[:at])) + 1 for at, group in enumerate(race.order) for runner in group}
     for (_, market), results in told.results.items():
         paid = sum(
             Fraction(each.dead_heat_places, each.dead_heat_sharing)
@@ -84,9 +86,10 @@ def test_a_race_pays_as_many_places_as_it_has(seed: int) -> None:
         assert sorted(each.selection for each in results if each.void_factor) == sorted(race.non_runners)
         first = race.order[0]
         assert all(each.result == 1 for each in results if each.selection in first)
+        assert {each.selection: each.position for each in results if each.position} == positions
 
 
-@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture])
+@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture, OutrightFixture])
 @SOME
 @given(seed=SEEDS)
 def test_every_market_ends_settled_or_cancelled(kind: type[Fixture], seed: int) -> None:
@@ -99,7 +102,7 @@ def test_every_market_ends_settled_or_cancelled(kind: type[Fixture], seed: int) 
         assert told.ended(key), key
 
 
-@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture])
+@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture, OutrightFixture])
 @SOME
 @given(seed=SEEDS, data=st.data())
 def test_an_image_says_what_was_told_so_far(kind: type[Fixture], seed: int, data: st.DataObject) -> None:
@@ -124,7 +127,7 @@ def test_an_image_says_what_was_told_so_far(kind: type[Fixture], seed: int, data
     assert all(message.ts_ms >= image[0].ts_ms for message in rest)
 
 
-@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture])
+@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture, OutrightFixture])
 @SOME
 @given(seed=SEEDS, data=st.data())
 def test_a_fixture_abandoned_at_any_time_leaves_no_market_open(
@@ -160,7 +163,7 @@ def test_a_goal_suspends_all_and_prices_come_back_later(seed: int) -> None:
             goal_ms = 0
 
 
-@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture])
+@pytest.mark.parametrize("kind", [FootballFixture, RaceFixture, OutrightFixture])
 @SOME
 @given(seed=SEEDS)
 def test_every_book_that_is_told_sums_to_its_overround(kind: type[Fixture], seed: int) -> None:
@@ -172,7 +175,7 @@ def test_every_book_that_is_told_sums_to_its_overround(kind: type[Fixture], seed
             changed: bool = super()._reprice(market, chances)
             pairs = [(chance, price) for chance, price in zip(chances, market.prices, strict=True) if price]
             assert bool(pairs) == (market.status is FeedStatus.ACTIVE)
-            if pairs:
+            if pairs and not market.parts:
                 books += 1
                 target = (1 + self.overround) * sum(chance for chance, _ in pairs)
                 asked = sum(10_000 / price for _, price in pairs)
@@ -186,20 +189,130 @@ def test_every_book_that_is_told_sums_to_its_overround(kind: type[Fixture], seed
     assert books >= 2
 
 
-def test_a_non_runner_loses_its_price_and_its_bets_are_void() -> None:
+@SOME
+@given(SEEDS)
+def test_a_non_runner_is_withdrawn_at_its_price_before_the_off_and_its_bets_are_void(seed: int) -> None:
     settings = replace(EVENTFUL, non_runner_chance=1.0, cancel_chance=0.0, abandon_chance=0.0)
-    race = RaceFixture(frame(3), settings)
-    told = Told()
+    race = RaceFixture(frame(seed), settings)
+    told, win, place = Told(), (race.frame.id, "win"), (race.frame.id, "place")
     while not race.order:
         assert race.next_ms is not None
-        told.hear(race.messages(race.next_ms))
-    assert race.non_runners
+        offered, active, now_ms = told.prices.get(win), told.status.get(win), race.next_ms
+        known = list(told.withdrawals.get(win, {}))
+        told.hear(race.messages(now_ms))
+        for runner, (price, at_ms) in told.withdrawals.get(win, {}).items():
+            if runner not in known:
+                assert at_ms == now_ms
+                assert told.status[win] is FeedStatus.SUSPENDED
+                assert offered is not None
+                assert active is FeedStatus.SUSPENDED or price == offered[runner]
+    assert sorted(told.withdrawals.get(win, {})) == sorted(race.non_runners)
+    assert told.withdrawals.get(place) == told.withdrawals.get(win)
     for runner in race.non_runners:
         assert told.prices[race.frame.id, "win"][runner] == 0
         assert told.prices[race.frame.id, "place"][runner] == 0
     told.hear(race.messages(FOR_EVER))
     void = [each for each in told.results[race.frame.id, "win"] if each.void_factor == 10_000]
     assert sorted(each.selection for each in void) == sorted(race.non_runners)
+
+
+@SOME
+@given(SEEDS)
+def test_a_race_tells_its_starting_prices_at_the_off(seed: int) -> None:
+    race = RaceFixture(frame(seed), replace(EVENTFUL, abandon_chance=0.0, cancel_chance=0.0))
+    told = Told()
+    while not race.order:
+        assert race.next_ms is not None
+        assert not told.starting_prices
+        told.hear(race.messages(race.next_ms))
+    for market in ("win", "place"):
+        known = told.starting_prices[race.frame.id, market]
+        assert sorted(known) == sorted(set(race.runners) - set(race.non_runners)), "whoever starts has one"
+        assert all(PRICE_LOWEST <= price <= PRICE_HIGHEST for price in known.values())
+    asked = sum(10_000 / price for price in told.starting_prices[race.frame.id, "win"].values())
+    assert 1.05 < asked <= 1.2
+
+
+def test_a_race_to_win_is_offered_each_way_at_the_usual_terms() -> None:
+    kinds = set()
+    for seed in range(20):
+        told = Told()
+        told.hear(RaceFixture(frame(seed), SETTINGS).image())
+        assert told.images[f"sim:{seed}-t-0", "place"].each_way is None
+        terms = told.images[f"sim:{seed}-t-0", "win"].each_way
+        assert terms is not None
+        assert not terms.places, "0: the usual ones, by the number of runners"
+        kinds.add(terms.handicap)
+    assert kinds == {False, True}
+
+
+@SOME
+@given(SEEDS)
+def test_a_fixtures_score_settles_what_its_settlement_would_have(seed: int) -> None:
+    """Told by the score or market by market, corrected or not: the same results, by a listener's own grading."""
+    heard = {}
+    for chance in (0.0, 1.0):
+        for kind in (FootballFixture, RaceFixture):
+            settings = replace(EVENTFUL, by_score_chance=chance, abandon_chance=0.0, cancel_chance=0.0)
+            told, fixture = Told(), kind(frame(seed), settings)
+            messages = list(fixture.messages(FOR_EVER))
+            told.hear(messages)
+            assert bool(told.scores) == bool(chance)
+            last = next(each for each in reversed(messages) if isinstance(each, feed.FixtureScore | feed.Settlement))
+            assert isinstance(last, feed.FixtureScore) == bool(chance)
+            heard[chance, kind] = told.results
+    for kind in (FootballFixture, RaceFixture):
+        assert heard[0.0, kind] == heard[1.0, kind]
+
+
+@SOME
+@given(SEEDS)
+def test_what_is_told_as_provisional_is_confirmed(seed: int) -> None:
+    settings = replace(EVENTFUL, provisional_chance=1.0, abandon_chance=0.0, cancel_chance=0.0)
+    for kind in (FootballFixture, RaceFixture, OutrightFixture):
+        messages = list(kind(frame(seed), settings).messages(FOR_EVER))
+        told = [each for each in messages if isinstance(each, feed.FixtureScore | feed.Settlement)]
+        provisional = [each for each in told if each.certainty == 1]
+        assert len(provisional) == 1
+        assert isinstance(told[-1], type(provisional[0]))
+        assert told[-1].certainty == 2
+        assert not any(isinstance(each, feed.Rollback) for each in messages), "nothing was settled that could be undone"
+
+
+@SOME
+@given(SEEDS)
+def test_a_bet_builder_follows_its_parts(seed: int) -> None:
+    """Never offered without all of them, never shorter than one of them, and closed with the first."""
+    match = FootballFixture(frame(seed), EVENTFUL)
+    told, offered = Told(), 0
+    for message in match.messages(FOR_EVER):
+        told.hear([message])
+        if isinstance(message, feed.MarketImage | feed.FixtureChange):
+            continue
+        for (fixture, market), image in told.images.items():
+            if not image.parts or told.status[fixture, market] is not FeedStatus.ACTIVE:
+                continue
+            parts = [(fixture, part) for part, _ in image.parts]
+            (price,) = told.prices[fixture, market].values()
+            if isinstance(message, feed.OddsChange) and len(message.markets) == len(match.markets):
+                offered += 1
+                assert all(told.status[part] is FeedStatus.ACTIVE for part in parts)
+            assert all(told.status[part] is not FeedStatus.CLOSED for part in parts)
+            assert price >= max(told.prices[fixture, part][selection] for part, selection in image.parts)
+    assert offered
+
+
+def test_a_bet_stop_of_one_group_stops_the_bet_builders_too() -> None:
+    """And of theirs, nothing else."""
+    for group, stopped in (("goals", {"goals", "builder"}), ("builder", {"builder"}), ("handicap", {"handicap"})):
+        match = FootballFixture(frame(1), SETTINGS)
+        told = Told()
+        told.hear(match.messages(NOON))
+        match.suspend(20, group)
+        match.at(0, lambda: None)
+        told.hear(match.messages(NOON + 1))
+        suspended = {told.group[key] for key, status in told.status.items() if status is FeedStatus.SUSPENDED}
+        assert suspended == stopped
 
 
 @pytest.mark.parametrize(("chance", "offered"), [(0.0, False), (1.0, True)])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.messages.results import multiplier
 from feeds.simulator import football_markets as kinds
 from feeds.simulator.football import markets_for
-from feeds.simulator.pricing import PRICE_HIGHEST, PRICE_LOWEST, offer, step_at
+from feeds.simulator.pricing import PRICE_HIGHEST, PRICE_LOWEST, offer, starting_prices, step_at
 from feeds.simulator.race import place_chances, places_for
 
 
@@ -35,6 +35,48 @@ def test_all_markets_are_priced_from_the_same_grid(home_rate: float, away_rate: 
     for kind in several:
         sums = sum(found[kind.id])
         assert isclose(sums, kind.winners, abs_tol=1e-6) or sums == 0, kind.id
+
+
+@given(st.floats(0.1, 4), st.floats(0.1, 4), st.integers(0, 3), st.integers(0, 3))
+def test_a_bet_builders_chance_is_that_of_the_scores_at_which_all_its_parts_win(
+    home_rate: float, away_rate: float, home: int, away: int
+) -> None:
+    grid = kinds.score_grid((home, away), (home_rate, away_rate))
+    chances = [kinds.joint_chance(builder, grid) for builder in kinds.builders()]
+    cells = [(h, a, float(grid[h, a])) for h in range(16) for a in range(16)]
+    assert chances == pytest.approx(
+        [
+            sum(cell for h, a, cell in cells if h > a and h + a > 2),
+            sum(cell for h, a, cell in cells if h < a and h + a > 2),
+            sum(cell for h, a, cell in cells if h == a and h > 0),
+            sum(cell for h, a, cell in cells if h >= a > 0 and h + a > 1),
+        ]
+    )
+    for builder, chance in zip(kinds.builders(), chances, strict=True):
+        parts = [_chance(kind, selection, grid) for kind, selection in builder.parts]
+        assert max(0, sum(parts) - len(parts) + 1) - 1e-9 <= chance <= min(parts) + 1e-9, builder.id
+
+
+def test_what_goes_together_is_not_priced_as_if_it_did_not() -> None:
+    """Home win and over 2.5 of a strong home team: 0.51 together, 0.45 as a product."""
+    grid = kinds.score_grid((0, 0), (2.4, 0.7))
+    first = kinds.builders()[0]
+    parts = [_chance(kind, selection, grid) for kind, selection in first.parts]
+    assert kinds.joint_chance(first, grid) > 1.1 * parts[0] * parts[1]
+
+
+def test_no_part_of_a_bet_builder_is_ever_void() -> None:
+    """The engine would make all of it void."""
+    for builder in kinds.builders():
+        assert len({kind.id for kind, _ in builder.parts}) == len(builder.parts)
+        for kind, selection in builder.parts:
+            assert selection in dict(kind.selections)
+            assert not kinds.payoffs(kind)[1].any()
+
+
+def _chance(kind: kinds.Kind, selection: str, grid: kinds.Floats) -> float:
+    index = [each for each, _ in kind.selections].index(selection)
+    return float((kinds.payoffs(kind)[0][index] * grid).sum())
 
 
 def test_fair_prices_give_every_stake_back_on_average() -> None:
@@ -95,6 +137,13 @@ def test_an_improbable_selection_is_not_offered_and_the_others_are() -> None:
     assert offer([0.5, 0.4995, 0.0005], 0.0) == (20_000, 20_000, 0)
 
 
+def test_whoever_starts_has_a_starting_price() -> None:
+    assert starting_prices([0.5, 0.4995, 0.0005, 0.0], 0.0) == (20_000, 20_000, PRICE_HIGHEST, 0)
+    assert starting_prices([0.96, 0.02, 0.02], 0.0) == offer([0.96, 0.02, 0.02], 0.0)
+    assert starting_prices([0.998, 0.002], 0.15) == (10_020, 5_000_000), "no book: the fair prices"
+    assert starting_prices([1.0, 0.0], 0.15) == (PRICE_LOWEST, 0)
+
+
 @pytest.mark.parametrize("places", [1, 2, 3, 4])
 def test_place_chances_are_the_sum_over_all_orders(places: int) -> None:
     win = [0.4, 0.25, 0.0, 0.15, 0.12, 0.08]
@@ -117,3 +166,5 @@ def test_ids_of_markets_are_fit_for_the_wire() -> None:
     for kind in markets_for((1.3, 2.1)):
         assert all(re.fullmatch("[!-~]{1,64}", each) for each in (kind.id, *dict(kind.selections)))
         assert len(dict(kind.selections)) == len(kind.selections)
+    for builder in kinds.builders():
+        assert re.fullmatch("[!-~]{1,64}", builder.id)

@@ -8,6 +8,8 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from itertools import islice
 from random import Random
 
@@ -23,8 +25,8 @@ from core import invariants
 from core.engine import Engine
 from core.limits import Limits
 from core.messages import commands as co
+from core.messages import events as ev
 from core.messages import feed
-from core.messages.answers import Accepted
 from core.messages.feed import FeedStatus
 from feeds.bus import MemoryBus
 from feeds.session import Session
@@ -39,7 +41,8 @@ def test_a_programme_is_whole_in_order_and_fit_for_the_wire() -> None:
     messages = list(programme(fixtures=24).messages(FOR_EVER))
     kinds = {type(message) for message in messages}
     assert kinds >= {feed.FixtureChange, feed.MarketImage, feed.OddsChange, feed.Suspend}
-    assert kinds >= {feed.Settlement, feed.Cancel, feed.Rollback}
+    assert kinds >= {feed.Settlement, feed.FixtureScore, feed.Cancel, feed.Rollback}
+    assert kinds >= {feed.Withdrawal, feed.StartingPrices}
     assert [message.ts_ms for message in messages] == sorted(message.ts_ms for message in messages)
     for message in messages:
         assert msgspec.json.decode(msgspec.json.encode(message), type=feed.AnyFeedMessage) == message
@@ -47,6 +50,10 @@ def test_a_programme_is_whole_in_order_and_fit_for_the_wire() -> None:
     fixtures = {message.fixture: message.sport for message in messages if isinstance(message, feed.FixtureChange)}
     assert len(fixtures) == 24
     assert set(fixtures.values()) == {"football", "horse_racing"}
+    assert {message.outright_of for message in messages if isinstance(message, feed.FixtureChange)} == {
+        "",
+        "Simulated League",
+    }
 
 
 def test_so_many_fixtures_are_on_offer_without_end() -> None:
@@ -91,6 +98,9 @@ def test_a_programme_taken_up_again_ends_the_same() -> None:
     told_late = {key: results for key, results in again.results.items() if not again.cancels.get(key)}
     assert told_late.items() <= whole.results.items()
     assert len(told_late) > 50
+    assert again.withdrawals == whole.withdrawals
+    assert again.starting_prices == whole.starting_prices
+    assert whole.withdrawals
 
 
 def test_what_is_kept_of_past_fixtures_is_bounded() -> None:
@@ -145,33 +155,102 @@ def test_a_seed_tells_the_same_in_every_process() -> None:
 # With the engine, and over a bus.
 
 
+class Betting:
+    """An engine that hears a programme, and somebody who bets on it now and then."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.engine, self.random = Engine(limits), Random(8)
+        self.engine.start("test", "0", NOON)
+        self.events = Counter[type]()
+        self.sequence = 0
+        self.now_ms = NOON
+        self.execute(co.OpenCustomer("o1", NOON + 60_000, "ann", "EUR"))
+        self.execute(co.Deposit("d1", NOON + 60_000, "ann", 10_000_000, "bank"))
+        self.recover([])
+
+    def execute(self, message: object) -> object:
+        answer, events = self.engine.execute(message, self.now_ms)
+        self.events.update(map(type, events))
+        return answer
+
+    def hear(self, messages: Iterable[feed.AnyFeedMessage]) -> None:
+        for message in messages:
+            self.sequence += 1
+            self.now_ms = max(self.now_ms, message.ts_ms)
+            passed_over = self.execute(replace(message, sequence=self.sequence))
+            assert passed_over is None or "NOTHING_TO_CHANGE" in str(passed_over), (message, passed_over)
+            self.settle()
+            if isinstance(message, feed.OddsChange) and not self.sequence % 5:
+                self.bet(message)
+
+    def recover(self, image: Iterable[feed.AnyFeedMessage]) -> None:
+        head = (PROVIDER, PRODUCER, 0, self.now_ms)
+        self.hear([feed.RecoveryBegin(*head), *image, feed.RecoveryEnd(*head)])
+
+    def settle(self) -> None:
+        while events := self.engine.tick(self.now_ms):
+            self.events.update(map(type, events))
+
+    def bet(self, message: feed.OddsChange) -> None:
+        """On anything that is offered; on races sometimes each-way, sometimes at the starting price."""
+        change = self.random.choice(message.markets)
+        offers = [offer for offer in change.prices if offer.price]
+        if not offers:
+            return
+        offer, market = self.random.choice(offers), self.engine.book.fixtures[message.fixture].markets[change.market]
+        starting_price = market.market_type in {"win", "place"} and not market.in_play and self.random.random() < 0.3
+        leg = co.Leg(message.fixture, market.id, offer.selection, offer.price, starting_price=starting_price)
+        each_way = market.each_way is not None and self.random.random() < 0.5
+        bet = co.PlaceBet(f"b{self.sequence}", self.now_ms + 1_000, "ann", 100, (leg,), each_way=each_way)
+        self.execute(bet)
+
+
 def test_the_engine_takes_every_message_and_settles_every_bet() -> None:
-    engine, random = Engine(Limits()), Random(8)
-    engine.start("test", "0", NOON)
-    engine.execute(co.OpenCustomer("o1", NOON + 60_000, "ann", "EUR"), NOON)
-    engine.execute(co.Deposit("d1", NOON + 60_000, "ann", 10_000_000, "bank"), NOON)
-    told = programme(seed=5, fixtures=16)
-    accepted = 0
-    head = (PROVIDER, PRODUCER, 0, NOON)
-    opening = [feed.RecoveryBegin(*head), feed.RecoveryEnd(*head)]
-    for sequence, message in enumerate((*opening, *told.messages(FOR_EVER)), start=1):
-        passed_over, _ = engine.execute(replace(message, sequence=sequence), message.ts_ms)
-        # A cancel taken back is followed by the results once more: the one thing that may be nothing new.
-        assert passed_over is None or "NOTHING_TO_CHANGE" in str(passed_over), (message, passed_over)
-        while engine.tick(message.ts_ms):
-            pass
-        if isinstance(message, feed.OddsChange) and not sequence % 10:
-            change = random.choice(message.markets)
-            offers = [offer for offer in change.prices if offer.price]
-            if offers:
-                offer = random.choice(offers)
-                leg = co.Leg(message.fixture, change.market, offer.selection, offer.price)
-                bet = co.PlaceBet(f"b{sequence}", message.ts_ms + 1_000, "ann", 100, (leg,))
-                accepted += isinstance(engine.execute(bet, message.ts_ms)[0], Accepted)
-    assert accepted > 100
-    assert engine.book.open_bets == 0
-    assert len({bet.status for bet in engine.book.bets.values()}) == 3
-    invariants.check(engine.book)
+    told, betting = programme(seed=5, fixtures=40, settings=replace(EVENTFUL, kept_ms=10**9)), Betting(Limits())
+    betting.hear(told.messages(FOR_EVER))
+    betting.now_ms += 3_600_000
+    betting.settle()
+    book = betting.engine.book
+    bets = list(book.bets.values())
+    assert not book.pending
+    assert book.open_bets == 0
+    assert len({bet.status for bet in bets}) == 3
+    legs = [(bet, bet.legs[0]) for bet in bets]
+    kinds = Counter(leg.selection.market.market_type for _, leg in legs)
+    assert kinds.keys() >= {"match_result", "total_goals", "bet_builder", "win", "place", "outright"}
+    assert sum(leg.starting_price for _, leg in legs) > 10
+    assert sum(bet.system is not None and bet.system.each_way for bet in bets) > 10
+    assert any(leg.selection.withdrawn_ms for _, leg in legs)
+    assert any(leg.selection.market.deductions for _, leg in legs)
+    invariants.check(book)
+    betting.events.clear()
+    betting.recover(told.image())
+    assert betting.events.keys() == {ev.FixtureScored, ev.ScoringAdvanced}, (
+        "a score is graded again, and is nothing new"
+    )
+
+
+def test_an_engine_that_heard_only_the_image_comes_to_the_same_results() -> None:
+    settings = replace(EVENTFUL, kept_ms=10**9)
+    told, whole, late = programme(seed=6, settings=settings), Betting(Limits()), Betting(Limits())
+    whole.hear(told.messages(FOR_EVER))
+    late.recover(told.image())
+    late.settle()
+
+    def known(betting: Betting) -> dict[tuple[str, str, str], object]:
+        return {
+            (market.fixture.id, market.id, each.id): (
+                each.result,
+                each.withdrawn_ms,
+                each.deduction_pc,
+                each.starting_price,
+                market.cancels,
+            )
+            for market in betting.engine.book.markets()
+            for each in market.selections.values()
+        }
+
+    assert known(late) == known(whole)
 
 
 async def test_a_listener_on_the_bus_hears_fixtures_between_recoveries() -> None:
