@@ -14,11 +14,11 @@ Reading order; a file imports only files above it:
     liability      what the house can lose
     limiting       the limits tree, customers' factors, how fast one may bet
     protection     customers' own limits and exclusions
-    bonuses        free bets and deposit matches
     rates          what other currencies are worth
     accounts       verbs: customers, payments
     markets        verbs: fixtures, markets, the desk's status and prices
     staking        the stake of a bet against the limits
+    bonuses        free bets and deposit matches
     placing        verb: a bet is placed
     pending        verbs: bets that wait, for the clock, a trader or the customer
     settling       verbs: results, cancels, rollbacks, voids, forgetting

@@ -170,6 +170,21 @@ def test_a_token_is_its_customers_alone_and_stakes_one_bet(world: World) -> None
     world.check()
 
 
+def test_of_two_bets_that_wait_with_one_token_the_first_is_taken(world: World) -> None:
+    _token(world)
+    named = tuple(co.NamedSelection(name, name.title()) for name in ("home", "away"))
+    world.desk(co.DefineMarket, "match/winner", market_type="winner", name="winner", selections=named, delay_ms=5_000)
+    for bet_id in ("b1", "b2"):
+        world.place("ann", 1_000, HOME, id=bet_id, free_bet="t1")
+    assert (list(world.book.pending), world.of("ann").reserved_m, _usable(world)) == (["b1", "b2"], 0, ["t1"])
+    world.check()
+    world.wait(5_000)
+    world.run()
+    assert (list(world.book.bets), _usable(world), _house(world)) == (["b1"], [], -1_000)
+    assert world.send(qu.GetBet("b2")) == Rejected("b2", "FREE_BET_UNKNOWN")
+    world.check()
+
+
 def test_an_unused_token_runs_out_at_its_end(world: World) -> None:
     _token(world, ends_ms=NOON + 10)
     world.now = NOON + 9
