@@ -235,11 +235,12 @@ class Notices:
 
     def _leg(self, leg: Leg, now_ms: int) -> ReferredLeg:
         engine = self._engine
-        ids = leg.fixture, leg.market, leg.selection
+        price, status = 0, "closed"
         market = markets.find(engine.book, leg.fixture, leg.market)
-        assert not isinstance(market, Refusal), "a market is not forgotten while a bet waits for it"
-        status = markets.offered_status(market, engine.limits, now_ms)
-        price = market.selections[leg.selection].price
+        if not isinstance(market, Refusal):
+            price = market.selections[leg.selection].price
+            status = markets.offered_status(market, engine.limits, now_ms)
+        ids = leg.fixture, leg.market, leg.selection
         return ReferredLeg(*ids, leg.price, price, status, leg.banker, leg.starting_price)
 
     def _end(self, bet: str, ended: ReferralEnded, outbox: Outbox) -> None:
