@@ -283,8 +283,15 @@ class Fixture(ABC):
 
     def _definition(self) -> feed.FixtureChange:
         start_ms = self._caller_ms(self.frame.lead_s * 1000)
-        definition = self.name, self.sport, self.competition, start_ms, self.outright_of
-        return feed.FixtureChange(*self._head, self.frame.id, *definition)
+        return feed.FixtureChange(
+            *self._head,
+            fixture=self.frame.id,
+            name=self.name,
+            sport=self.sport,
+            competition=self.competition,
+            start_ms=start_ms,
+            outright_of=self.outright_of,
+        )
 
     def _stopped_with(self, group: str) -> list[str]:
         """The groups that a bet stop of one of them stops: bet builders go with their parts."""

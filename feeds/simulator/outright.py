@@ -68,5 +68,5 @@ class OutrightFixture(Fixture):
 
     def _won_by(self, winner: int) -> Mapping[str, tuple[Result, ...]]:
         selections = self.markets[0].selections
-        results = tuple(Result(team, int(number == winner)) for number, (team, _) in enumerate(selections))
+        results = tuple(Result(team, 1 if number == winner else 0) for number, (team, _) in enumerate(selections))
         return {market.id: results for market in self.markets if not market.ended}

@@ -195,17 +195,17 @@ def test_a_non_runner_is_withdrawn_at_its_price_before_the_off_and_its_bets_are_
     settings = replace(EVENTFUL, non_runner_chance=1.0, cancel_chance=0.0, abandon_chance=0.0)
     race = RaceFixture(frame(seed), settings)
     told, win, place = Told(), (race.frame.id, "win"), (race.frame.id, "place")
+    offered: dict[str, int] = {}
     while not race.order:
         assert race.next_ms is not None
-        offered, active, now_ms = told.prices.get(win), told.status.get(win), race.next_ms
-        known = list(told.withdrawals.get(win, {}))
-        told.hear(race.messages(now_ms))
-        for runner, (price, at_ms) in told.withdrawals.get(win, {}).items():
-            if runner not in known:
-                assert at_ms == now_ms
-                assert told.status[win] is FeedStatus.SUSPENDED
-                assert offered is not None
-                assert active is FeedStatus.SUSPENDED or price == offered[runner]
+        for message in race.messages(race.next_ms):
+            if isinstance(message, feed.Suspend):
+                offered = told.prices[win] if told.status[win] is FeedStatus.ACTIVE else {}
+            if isinstance(message, feed.Withdrawal):
+                assert told.status[win] is told.status[place] is FeedStatus.SUSPENDED
+                assert message.at_ms == message.ts_ms
+                assert message.price == offered.get(message.selection, message.price)
+            told.hear([message])
     assert sorted(told.withdrawals.get(win, {})) == sorted(race.non_runners)
     assert told.withdrawals.get(place) == told.withdrawals.get(win)
     for runner in race.non_runners:
