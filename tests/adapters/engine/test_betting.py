@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -290,6 +291,43 @@ async def test_a_race_of_a_feed_is_settled_by_its_finish(fresh_nats: NatsServer)
             bets["each way"]["id"]: ("won", 1_000),
         }
         await check(fresh_nats, service)
+
+
+async def test_a_bet_that_is_forgotten_is_told_from_postgres_as_the_engine_told_it(
+    fresh_nats: NatsServer, fresh_database: str
+) -> None:
+    async with running(fresh_nats, postgres__url=fresh_database) as service, staged(fresh_nats) as stage:
+        legs = [await stage.market(fixture) for fixture in "abc"]
+        sold = stage.gateway.bet(legs=legs[:1])
+        system = stage.gateway.bet(legs=legs, stake_m=4_000, kind="trixie")
+        waited = stage.gateway.bet(legs=[await stage.market("d", delay_ms=1)])
+        for bet in (sold, system, waited):
+            await stage.place(bet)
+        assert (await stage.told())["id"] == waited["id"]
+        asked: Row = {"customer": "anna", "bet": sold["id"]}
+        quote = await stage.gateway.ask("bet.cash-out.quote", asked | {"share_bp": 5_000})
+        await stage.gateway.done("bet.cash-out.take", **asked, offer_m=quote["offer_m"])
+        for fixture in "ab":
+            results = [["home", 1], ["away", 0]]
+            await stage.desk.done("desk.market.settle", fixture=fixture, market="m", results=results)
+
+        async def settled() -> bool:
+            return bool(await stage.status(sold) == "won")
+
+        await until(settled)
+        states = [await stage.gateway.ask("bet.get", {"bet": bet["id"]}) for bet in (sold, system, waited)]
+        assert [(state["status"], state["cashed_out_stake_m"]) for state in states] == [
+            ("won", 500),
+            ("open", 0),
+            ("open", 0),
+        ]
+        await check(fresh_nats, service)
+        projector = service.status.projector
+        assert projector is not None
+        await asyncio.wait_for(projector.catch_up(service.engine.book.event_no), 20)
+        for state in states:
+            del service.engine.book.bets[state["id"]]  # as if forgotten
+            assert await stage.gateway.ask("bet.get", {"bet": state["id"]}) == state
 
 
 RACE: Row = {"fixture": "race", "market": "win"}
