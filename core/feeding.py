@@ -204,6 +204,7 @@ def settlement(book: Book, limits: Limits, producer: Producer, message: fe.Settl
     """Results; provisional ones settle only where the operator wants it, the confirmed ones follow (RULEBOOK 5)."""
     if message.certainty < 2 and not limits.settle_provisional:
         return
+    yield from scoring.finish(book, message.fixture, now_ms)
     for change in message.markets:
         market = _own(book, producer, message.fixture, change.market)
         if isinstance(market, Refusal):
@@ -220,7 +221,7 @@ def score(book: Book, limits: Limits, producer: Producer, message: fe.FixtureSco
     if fixture is None:
         yield Refusal(Rejection.FIXTURE_UNKNOWN)
         return
-    yield from scoring.finish(book, fixture, producer.source, now_ms)
+    yield from scoring.finish(book, fixture.id, now_ms, producer.source)
     yield scoring.event(book, fixture, message.score, _origin(producer, message, now_ms), "")
 
 
@@ -255,8 +256,9 @@ def cancel(book: Book, _: Limits, producer: Producer, message: fe.Cancel, now_ms
 
 
 def rollback(book: Book, _: Limits, producer: Producer, message: fe.Rollback, now_ms: int) -> Taken:
-    """Results or cancels taken back."""
+    """Results, cancels or withdrawals taken back."""
     origin = _origin(producer, message, now_ms)
+    yield from scoring.finish(book, message.fixture, now_ms)
     for market_id in message.markets:
         market = _own(book, producer, message.fixture, market_id)
         if isinstance(market, Refusal):

@@ -57,12 +57,12 @@ def advance(book: Book, now_ms: int) -> Iterator[ev.Event]:
         yield from _slice(fixture, now_ms)
 
 
-def finish(book: Book, fixture: Fixture, source: str, now_ms: int) -> Iterator[ev.Event]:
-    """What another source's score has still to grade, before one of `source` takes its place.
+def finish(book: Book, fixture_id: str, now_ms: int, source: str = "") -> Iterator[ev.Event]:
+    """What a fixture's score has still to grade, unless `source` told it: before something else is said of its markets.
 
-    Two producers that each tell the score of their own markets must not undo each other's.
+    Another producer's score would take its place, and a later slice would overwrite results that are newer.
     """
-    while fixture.id in book.scoring and fixture.score_source != source:
+    while (fixture := book.scoring.get(fixture_id)) is not None and fixture.score_source != source:
         yield from _slice(fixture, now_ms)
 
 

@@ -403,6 +403,24 @@ def test_nor_does_a_feeds_score_end_what_the_desks_has_begun(ticks: int) -> None
     world.check()
 
 
+@pytest.mark.parametrize("ticks", [0, 1])
+@pytest.mark.parametrize("market", ["totals", "t58"])
+def test_what_a_feed_says_after_a_score_holds_wherever_the_grading_stands(market: str, ticks: int) -> None:
+    world = fed()
+    told(world)
+    for _ in range(ticks):
+        world.tick()
+    world.feed(fe.Rollback, fixture="match", markets=(market,), what="results")
+    world.run()
+    assert [each.id for each in world.book.markets() if not each.settled] == [market, "result", "both"]
+    told(world)
+    results = (Result("over", 0), Result("under", 1))
+    world.feed(fe.Settlement, fixture="match", markets=(fe.MarketResults(market, results),))
+    world.run()
+    assert world.at(f"match/{market}").selections["under"].result == Result("under", 1)
+    world.check()
+
+
 def test_a_feed_corrects_its_score() -> None:
     world = fed()
     bet = world.bet("ann", 1_000, UP)
