@@ -5,7 +5,7 @@ A failure is a bug of ours, so it is an AssertionError (STYLE 15).
 
 from __future__ import annotations
 
-from core import ledger, liability
+from core import ledger, liability, protection
 from core.book import Bet, Book, Customer, Fixture, Market
 from core.messages.events import BetStatus
 from core.units import PRICE_ONE, payout_down
@@ -22,6 +22,7 @@ def check(book: Book) -> None:
         _check_fixture(book, fixture)
     assert book.liability_m == sum(fixture.liability_m for fixture in book.fixtures.values())
     _check_levels(book)
+    _check_granted(book)
     for key, market in book.settling.items():
         assert market.due, key
     assert len(book.answers) == sum(len(queue) for queue in book.expiring)
@@ -88,6 +89,7 @@ def _check_customers(book: Book) -> None:
             winnings[owner] = winnings.get(owner, 0) + liability.winnings(pending.offered)
     assert count == book.open_bets
     for customer in book.customers.values():
+        _check_protection(customer)
         _check_customer(customer, open_stakes.get(customer.id, 0), winnings.get(customer.id, 0))
 
 
@@ -116,3 +118,55 @@ def _check_market(market: Market, offered: list[Bet]) -> None:
     assert kept == sums, name
     assert market.liability_m == market.worst_case(), name
     assert market.settled == any(selection.result is not None for selection in market.selections.values()), name
+
+
+def _check_protection(customer: Customer) -> None:
+    own = customer.protection
+    if own is None:
+        return
+    for key, limit in own.limits.items():
+        assert key == (limit.kind, limit.period), (customer.id, key)
+        assert limit.limit_m > 0, (customer.id, key)
+        assert not limit.next_m or (limit.confirm_from_ms and limit.next_m > limit.limit_m), (customer.id, key)
+    hours = [hour.hour for hour in own.hours]
+    assert hours == sorted(set(hours)), customer.id
+    assert not hours or hours[-1] - hours[0] <= max(protection.PERIODS.values()), customer.id
+    for period, total in own.totals.items():
+        if hours and total.hour >= hours[-1]:
+            within = [hour for hour in own.hours if hour.hour >= total.hour - protection.PERIODS[period]]
+            kept = total.deposited_m, total.staked_m, total.returned_m
+            assert kept == (
+                sum(hour.deposited_m for hour in within),
+                sum(hour.staked_m for hour in within),
+                sum(hour.returned_m for hour in within),
+            ), (customer.id, period)
+
+
+def _check_granted(book: Book) -> None:
+    """Free bets and bonuses: their money, their bets, and that none is forgotten to end."""
+    granted = 0
+    earned = set()
+    endings = set(book.endings)
+    for customer in book.customers.values():
+        free_bets, bonuses = customer.free_bets or {}, customer.bonuses or {}
+        assert customer.free_bets != {}, customer.id
+        assert customer.bonuses != {}, customer.id
+        assert not free_bets.keys() & bonuses.keys(), customer.id
+        assert customer.bonus_m == sum(bonus.amount_m for bonus in bonuses.values()), customer.id
+        granted += len(free_bets) + len(bonuses)
+        for name, bonus in bonuses.items():
+            assert bonus.bonus == name, customer.id
+            assert bonus.staked_m >= 0, (customer.id, name)
+            assert (bonus.ends_ms, customer.id, name) in endings, (customer.id, name)
+            if bonus.staked_m >= bonus.required_m:
+                earned.add((customer.id, name))
+        for name, free_bet in free_bets.items():
+            assert free_bet.token == name, (customer.id, name)
+            if free_bet.bet:
+                bet = book.bets[free_bet.bet]
+                assert (bet.customer.id, bet.free_bet) == (customer.id, name)
+                assert bet.status != BetStatus.VOID, (customer.id, name)
+            else:
+                assert (free_bet.ends_ms, customer.id, name) in endings, (customer.id, name)
+    assert book.granted == granted
+    assert book.earned.keys() == earned

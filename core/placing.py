@@ -8,7 +8,7 @@ stake all go the same way (core/staking.py checks the stake of a slip).
 
 from __future__ import annotations
 
-from core import bonuses, ledger, liability, limiting, lines, protection, staking
+from core import bonuses, ledger, liability, limiting, lines, protection, rates, staking
 from core.book import Bet, BetLeg, Book, Customer, PendingBet, Selection, System
 from core.limits import Limits
 from core.markets import each_way_terms, obstacle
@@ -19,7 +19,7 @@ from core.messages.queries import GetMaxStake
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
 from core.staking import Slip
-from core.units import PRICE_ONE, RATE_ONE, account_down
+from core.units import PRICE_ONE, RATE_ONE, account_down, base_up, payout_down
 
 BetEvent = ev.BetAccepted | ev.BetRejected | ev.BetPending
 _ADJUSTABLE = range(Rejection.STAKE_TOO_LARGE, Rejection.FREE_BET_UNKNOWN)
@@ -31,7 +31,8 @@ def decide(
 ) -> BetEvent:
     """Accept a bet of a known customer, reject it, or let it wait; the first check that fails is the answer.
 
-    `waited`: it has waited and is decided for good, in full; a trader who accepted it has waived the stake's maximum.
+    `waited`: it has waited and is decided for good, in full, for the stake that it has reserved; a trader who accepted
+    it has waived the stake's maximum.
     """
     customer = book.customers[command.customer]
     slip = protection.obstacle(customer, limits, now_ms) or read(book, limits, customer, command, now_ms)
@@ -39,6 +40,8 @@ def decide(
         return rejected(limits, command, digest, now_ms, slip, customer, waited)
     assert type(slip) is Slip
     stake_m = command.stake_m * slip.system.lines if command.unit_stake and slip.system else command.stake_m
+    if waited is not None and waited.reserved_m:
+        stake_m = waited.reserved_m
     waived = waited is not None and waited.verdict is not None
     refusal = _pace(limits, command, slip, stake_m, now_ms, waited) or staking.refusal(
         book, slip, stake_m, waived=waived
@@ -174,7 +177,9 @@ def read(
                 place,
             )
         )
-    rate = RATE_ONE if customer.currency == limits.currency else book.rates[customer.currency]
+    rate = rates.rate_of(book, limits, customer.currency)
+    if rate is None:
+        return Refusal(Rejection.CURRENCY_MISMATCH, detail=limits.currency)
     if system is not None:
         numerator, denominator = staking.most(system, legs)
     lowest = staking.lowest(caps)
@@ -194,7 +199,7 @@ def _structure(
         if refusal:
             return refusal
     if command.kind or command.folds or command.each_way:
-        found = _system(limits, command)
+        found = system_of(limits, command)
         if isinstance(found, Refusal):
             return found
         system = found
@@ -242,7 +247,7 @@ def _ways_amiss(legs: tuple[Leg, ...], *, system: bool) -> int:
     return -1
 
 
-def _system(limits: Limits, command: PlaceBet | GetMaxStake) -> System | Refusal:
+def system_of(limits: Limits, command: PlaceBet | GetMaxStake) -> System | Refusal:
     """The lines of a system or an each-way bet, counted by formula before anything is enumerated."""
     numbers: dict[str, int] = {}
     groups = tuple(numbers.setdefault(leg.fixture, len(numbers)) for leg in command.legs)
@@ -399,9 +404,21 @@ def made(book: Book, event: ev.BetAccepted) -> Bet:
         shape = shape_of(event.legs, event.folds)
         bet.system = System(event.kind, shape, event.lines, event.each_way)
     if event.folds or event.rate != RATE_ONE:
-        for added, (running_m, place_running_m) in zip(legs, liability.running_stakes(bet), strict=True):
-            added.running_m, added.place_running_m = running_m, place_running_m
+        _run(bet)
     return bet
+
+
+def _run(bet: Bet) -> None:
+    """What runs on its legs, none of them being decided; an offer's stay so until it is a bet, whatever happens."""
+    base_m = base_up(bet.stake_m, bet.rate)
+    system = bet.system
+    if system is None:
+        running = [base_m] * len(bet.legs)
+    else:
+        running = [payout_down(base_m, held, system.lines) for held in lines.holding(system.shape)]
+    for leg, running_m in zip(bet.legs, running, strict=True):
+        leg.running_m = running_m
+        leg.place_running_m = running_m if leg.place is not None else 0
 
 
 def shape_of(legs: tuple[ev.AcceptedLeg, ...], folds: tuple[int, ...]) -> lines.Shape:

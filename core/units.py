@@ -93,8 +93,11 @@ def base_up(amount_m: int, rate: int) -> int:
 
 
 def account_down(base_m: int, rate: int) -> int:
-    """Money of the book's currency in minor units of an account's, rounded down: a limit is never passed."""
-    return base_m if rate == RATE_ONE else base_m * RATE_ONE // rate
+    """Money of the book's currency in minor units of an account's, rounded down: a limit is never passed.
+
+    At most 2**62, where a rate is so low that a limit is none.
+    """
+    return base_m if rate == RATE_ONE else min(base_m * RATE_ONE // rate, 2**62)
 
 
 def price_decimal(price: int) -> str:
