@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
+from core.messages.commands import NamedPrice
 from core.messages.feed import (
     Cancel,
     FeedMessage,
@@ -30,6 +31,7 @@ from core.messages.feed import (
     Rollback,
     SelectionPrice,
     Settlement,
+    StartingPrices,
     Suspend,
 )
 from feeds.betfair import words
@@ -70,6 +72,8 @@ class _Told(Struct, eq=False):
     verdict: Verdict = None
     undone: Literal["", "results", "cancel"] = ""
     """What was rolled back last."""
+    starting_prices: dict[str, int] = field(default_factory=dict)
+    """By selection."""
     runners: tuple[tuple[str, Runner], ...] = ()
     """The books of the head's selections."""
     selections: dict[str, None] = field(default_factory=dict)
@@ -158,6 +162,7 @@ class Normaliser:
         for told in self._markets.values():
             if told.head is not None:
                 yield self._image(told, told.head)
+                yield from self._say_starting_prices(told, told.starting_prices)
                 yield from self._say_undone(told)
                 yield from self._say_verdict(told)
 
@@ -199,6 +204,9 @@ class Normaliser:
             status = FeedStatus.SUSPENDED
         yield from self._say_offer(told, status, in_play=definition.in_play, renamed=renamed, due=due)
         if redefined:
+            found = told.starting_prices | words.starting_prices(definition, told.selections)
+            if found != told.starting_prices:
+                yield from self._say_starting_prices(told, found)
             yield from self._say_results(told, words.verdict(definition, told.selections))
 
     def _say_fixture(self, told: _Told, definition: MarketDefinition) -> Iterator[FeedMessage]:
@@ -236,6 +244,12 @@ class Normaliser:
         elif due or was != (status, in_play, prices):
             offer = MarketPrices(told.id, status, prices, in_play)
             yield OddsChange(PROVIDER, "", 0, self.ts_ms, _fixture_id(told), (offer,))
+
+    def _say_starting_prices(self, told: _Told, prices: dict[str, int]) -> Iterator[FeedMessage]:
+        told.starting_prices = prices
+        if prices and told.head is not None:
+            named = tuple(NamedPrice(selection, price) for selection, price in prices.items())
+            yield StartingPrices(PROVIDER, "", 0, self.ts_ms, _fixture_id(told), told.id, named)
 
     def _say_results(self, told: _Told, verdict: Verdict) -> Iterator[FeedMessage]:
         """Results or a cancel. What was said and stands no more is taken back, but where results correct results."""
@@ -283,6 +297,7 @@ class Normaliser:
             told.in_play,
             group=told.id,
             winners=winners,
+            delay_ms=head.delay_ms,
         )
 
 

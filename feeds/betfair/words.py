@@ -5,6 +5,11 @@
 * Markets in which a price means something else are never active: lines and ranges (the price is the line), each-way
   markets (two bets in one). Asian handicaps are priced, but their results are left to the desk: a quarter line's half
   win is not in the stream.
+* A bet delay, in seconds, holds while the market is in play, as ours does; what is above our 15 s is 15 s.
+* Starting prices hold once Betfair has reconciled them; they are averages, taken to their fourth place, the nearest.
+  Where Betfair puts one right afterwards, the new one is told.
+* Removed runners have no price and are void at the end. Betfair's reduction factors are the exchange's affair: its
+  prices follow at once, and a bookmaker's Rule 4 is not told by them.
 * At CLOSED: WINNER won, LOSER lost, REMOVED void; PLACED won where several win. More winners than `numberOfWinners`
   is a dead heat. All removed: cancelled. While one runner is ACTIVE, or what we do not know, there is no result.
 """
@@ -19,7 +24,7 @@ from msgspec import Struct
 
 from core.messages.feed import FeedStatus
 from core.messages.results import Result
-from feeds.betfair.market import RunnerKey, key_of
+from feeds.betfair.market import RunnerKey, key_of, price_of
 from feeds.betfair.stream import MarketDefinition
 
 SPORTS = {
@@ -46,6 +51,7 @@ _ASIAN = {"ASIAN_HANDICAP_DOUBLE_LINE", "ASIAN_HANDICAP_SINGLE_LINE"}
 _STATUSES = {"OPEN": FeedStatus.ACTIVE, "CLOSED": FeedStatus.CLOSED}
 _FINAL = {"WINNER", "LOSER", "PLACED", "REMOVED"}
 _WINNERS_MAX = 100
+_DELAY_MAX_MS = 15_000
 _NAME_MAX = 200
 _CONTROL = re.compile(r"[\x00-\x1f]+")
 _VOID: Literal[10000] = 10_000
@@ -60,6 +66,7 @@ class Head(Struct, frozen=True, gc=False):
     market_type: str
     name: str
     winners: int
+    delay_ms: int
     selections: tuple[tuple[str, str, RunnerKey], ...]
     """(id, name, key), in Betfair's order."""
 
@@ -90,6 +97,7 @@ def head(definition: MarketDefinition) -> Head:
         market_type,
         text(definition.name, market_type.replace("_", " ").capitalize()),
         winners(definition),
+        min(definition.bet_delay * 1000, _DELAY_MAX_MS),
         tuple(
             (selection_id(key), text(runner.name, selection_id(key)), key)
             for key, runner in {key_of(runner): runner for runner in runners}.items()
@@ -97,9 +105,19 @@ def head(definition: MarketDefinition) -> Head:
     )
 
 
-def headline(definition: MarketDefinition) -> tuple[str, str, str, int]:
+def headline(definition: MarketDefinition) -> tuple[str, str, str, int, int]:
     """With the runners, all that a head is made of."""
-    return definition.market_type, definition.name, definition.betting_type, definition.number_of_winners
+    kind = definition.market_type, definition.name, definition.betting_type
+    return *kind, definition.number_of_winners, definition.bet_delay
+
+
+def starting_prices(definition: MarketDefinition, told: Iterable[str]) -> dict[str, int]:
+    """By selection, of those that were told and have one."""
+    if not definition.bsp_reconciled:
+        return {}
+    numbers = {selection_id(key_of(runner)): runner.bsp for runner in definition.runners}
+    found = ((selection, numbers.get(selection)) for selection in told)
+    return {key: price for key, number in found if isinstance(number, float) and (price := price_of(number))}
 
 
 def winners(definition: MarketDefinition) -> int:

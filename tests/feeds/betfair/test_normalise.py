@@ -8,6 +8,7 @@ import pytest
 
 from core.messages.feed import (
     Cancel,
+    FeedMessage,
     FeedStatus,
     FixtureChange,
     MarketImage,
@@ -16,6 +17,7 @@ from core.messages.feed import (
     Rollback,
     SelectionPrice,
     Settlement,
+    StartingPrices,
     Suspend,
 )
 from core.messages.results import Result
@@ -102,6 +104,55 @@ def test_going_in_play_is_told() -> None:
     (said,) = Reader().opened()(line(marketDefinition=definition("SUSPENDED", inPlay=True)))
     assert isinstance(said, OddsChange)
     assert (said.markets[0].status, said.markets[0].in_play) == (SUSPENDED, True)
+
+
+@pytest.mark.parametrize(("bet_delay", "delay_ms"), [(0, 0), (1, 1_000), (5, 5_000), (12, 12_000), (60, 15_000)])
+def test_a_bet_delay_is_told_in_milliseconds(bet_delay: int, delay_ms: int) -> None:
+    read = Reader().opened()
+    said = read(line(marketDefinition=definition(inPlay=True, betDelay=bet_delay)))
+    assert [message.delay_ms for message in said if isinstance(message, MarketImage)] == [delay_ms] * bool(bet_delay)
+    (_, image) = read.normaliser.image()
+    assert isinstance(image, MarketImage)
+    assert image.delay_ms == delay_ms
+
+
+def with_starting_prices(status: str, *numbers: object, reconciled: bool = True) -> dict[str, Any]:
+    found = definition(status, bspReconciled=reconciled)
+    for runner, number in zip(found["runners"], numbers, strict=True):
+        runner["bsp"] = number
+    return found
+
+
+def starting_prices(messages: list[FeedMessage]) -> list[dict[str, int]]:
+    return [
+        {price.selection: price.price for price in message.prices}
+        for message in messages
+        if isinstance(message, StartingPrices)
+    ]
+
+
+def test_starting_prices_are_told_once_they_are_reconciled() -> None:
+    read = Reader().opened()
+    early = with_starting_prices("SUSPENDED", 2.0961487625962754, 9.9089325297506, reconciled=False)
+    assert starting_prices(read(line(marketDefinition=early))) == []
+    at_the_off = with_starting_prices("OPEN", 2.0961487625962754, 9.9089325297506)
+    assert starting_prices(read(line(marketDefinition=at_the_off))) == [{"11": 20_961, "22": 99_089}]
+    assert starting_prices(read(line(pt=9, marketDefinition=at_the_off))) == []
+    assert starting_prices(list(read.normaliser.image())) == [{"11": 20_961, "22": 99_089}]
+
+
+def test_a_starting_price_that_is_put_right_is_told_and_one_that_is_named_no_more_stands() -> None:
+    read = Reader().opened()
+    read(line(marketDefinition=with_starting_prices("OPEN", 2.1, 9.9089325297506)))
+    closed = line(marketDefinition=with_starting_prices("CLOSED", None, 9.9))
+    assert starting_prices(read(closed)) == [{"11": 21_000, "22": 99_000}]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", None, 0.0, 1.0, 1e9])
+def test_what_is_no_price_is_no_starting_price(number: object) -> None:
+    read = Reader().opened()
+    said = read(line(marketDefinition=with_starting_prices("OPEN", number, 3.25)))
+    assert starting_prices(said) == [{"22": 32_500}]
 
 
 @pytest.mark.parametrize("status", ["INACTIVE", "SUSPENDED", "", "open", "NEWS"])

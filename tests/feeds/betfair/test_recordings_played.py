@@ -183,6 +183,32 @@ def test_the_engine_takes_a_recording_and_its_image_again(recording: Fetch, name
     assert {market.producer.up for market in markets if market.producer} == {True}
 
 
+@pytest.mark.parametrize(
+    ("name", "delay_ms", "starters"),
+    [
+        ("BASIC-1.132153978", 1_000, 12),
+        ("1.197931750", 0, 6),
+        ("PRO-1.170258213", 1_000, 14),
+        ("SELF-1.181223995", 1_000, 10),
+        ("1.200806927", 5_000, 0),
+    ],
+)
+def test_the_engine_ends_with_betfairs_delay_and_starting_prices(
+    recording: Fetch, name: str, delay_ms: int, starters: int
+) -> None:
+    engine, normaliser = Engine(Limits()), Normaliser(10)
+    engine.start("test", "0", 1_800_000_000_000)
+    for sequence, message in enumerate(messages(recording(name), normaliser), start=1):
+        engine.execute(replace(message, producer="p", sequence=sequence), 1_800_000_000_000)
+    (market,) = engine.book.markets()
+    (definition,) = [each.definition for each in normaliser.markets.values()]
+    assert definition is not None
+    found = {each.id: each.starting_price for each in market.selections.values() if each.starting_price}
+    expected = {str(each.id): price_of(each.bsp) for each in definition.runners if isinstance(each.bsp, float)}
+    assert found == expected
+    assert (market.delay_ms, len(found)) == (delay_ms, starters)
+
+
 def test_many_markets_in_one_stream(recording: Fetch) -> None:
     normaliser = Normaliser(1000)
     said = list(messages(recording("1.242971311.bz2"), normaliser))
