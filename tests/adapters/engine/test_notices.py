@@ -163,6 +163,16 @@ async def test_the_desk_sees_what_waits_for_it() -> None:
     assert told(r, CUSTOMER) == []
 
 
+async def test_of_several_bets_in_a_message_the_desk_sees_those_that_wait_and_once() -> None:
+    r = await referring()
+    bets = [r.bet(), r.bet(**REFERRED), r.bet(stake_m=60_000)]
+    for _ in range(2):
+        answers = await r.ask("bet.place", bets)
+        assert [answer["type"] for answer in answers] == ["accepted", "pending", "rejected"]
+    assert [referral["id"] for referral in told(r, REFERRALS)] == [bets[1]["id"]]
+    assert told(r, CUSTOMER) == []
+
+
 async def test_what_still_waits_is_told_again_with_its_live_prices() -> None:
     r = await referring()
     await r.ask("bet.place", r.bet(**REFERRED))
@@ -276,6 +286,8 @@ async def test_an_offer_goes_to_the_customer_and_its_end_to_the_desk(subject: st
     assert (notice["type"], notice.get("reason", "")) == (outcome, reason)
     assert await r.ask("bet.place", bet) == notice
     assert [(each["outcome"], each["reason"]) for each in told(r, REFERRALS)] == [(outcome, reason)]
+    assert not r.gateway._notices._waiting
+    assert not r.gateway._notices._offered
 
 
 async def test_an_offer_that_nobody_takes_ends_for_both() -> None:
