@@ -466,7 +466,7 @@ class Book:
         self.open_bets = 0
         self.pending: dict[str, PendingBet] = {}
         self.deciding: list[tuple[int, int, str]] = []
-        """Heap of (time, number, bet) of the pending bets; one that was decided before its time may stay in it until then."""
+        """Heap of the pending bets' (time, number, id); one that was decided before its time may stay until then."""
         self.liability_m = 0
         """The sum of its fixtures'."""
         self.levels: dict[tuple[str, ...], Level] = {}

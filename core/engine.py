@@ -187,6 +187,9 @@ class Engine:
                 refusal.reason.value,
                 refusal.limit,
                 refusal.detail,
+                refusal.leg,
+                refusal.price,
+                refusal.stake_m,
             )
         self.apply(event)
         return answer, (event,)
@@ -299,12 +302,7 @@ def _apply_rejected(book: Book, event: ev.BetRejected | ev.CommandRejected) -> N
         ledger.post(book, book.customers[event.customer], event)
         placing.forget_pending(book, event.id)
     reason = REASON_NAMES[event.reason]
-    if type(event) is ev.BetRejected:
-        answer = an.Rejected(
-            event.id, reason, event.leg, event.price, event.limit, event.stake_accepted_m, event.detail
-        )
-    else:
-        answer = an.Rejected(event.id, reason, limit=event.limit, detail=event.detail)
+    answer = an.Rejected(event.id, reason, event.leg, event.price, event.limit, event.stake_accepted_m, event.detail)
     book.remember(event.id, event.digest, event.ts_ms, answer)
 
 

@@ -14,7 +14,7 @@ from heapq import heapify, heappop, heappush
 from msgspec.structs import replace
 
 from core import ledger, liability, placing, protection, staking
-from core.book import Book, PendingBet
+from core.book import Book, PendingBet, Selection
 from core.limits import Limits
 from core.markets import obstacle
 from core.messages import commands as co
@@ -30,19 +30,32 @@ _ENDED_TIMES_MAX = 1_000
 def apply_pending(book: Book, event: ev.BetPending) -> None:
     """The bet, beside the money."""
     customer = book.customers[event.customer]
-    book.pending[event.id] = PendingBet(
-        event.id, event.ts_ms, event.digest, customer, event.reserved_m, event.until_ms, event.stage, event.command
+    pending = book.pending[event.id] = PendingBet(
+        event.id,
+        event.ts_ms,
+        event.digest,
+        customer,
+        event.reserved_m,
+        event.until_ms,
+        event.stage,
+        event.command,
+        book.event_no,
     )
     customer.pending += 1
-    _at(book, event.until_ms, event.id)
+    _note(book, pending)
     ledger.post(book, customer, event)
 
 
-def _at(book: Book, time_ms: int, bet_id: str) -> None:
-    heappush(book.deciding, (time_ms, bet_id))
+def _note(book: Book, pending: PendingBet) -> None:
+    """Note when it is to be decided."""
+    heappush(book.deciding, _turn(pending))
     if len(book.deciding) > 2 * len(book.pending) + _ENDED_TIMES_MAX:
-        book.deciding = [(_time(pending), pending.id) for pending in book.pending.values()]
+        book.deciding = [_turn(waiting) for waiting in book.pending.values()]
         heapify(book.deciding)
+
+
+def _turn(pending: PendingBet) -> tuple[int, int, str]:
+    return _time(pending), pending.number, pending.id
 
 
 def _time(pending: PendingBet) -> int:
@@ -51,9 +64,9 @@ def _time(pending: PendingBet) -> int:
 
 
 def due(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
-    """What becomes of the bets whose time has come, in order of time; each event applied before the next."""
+    """What becomes of the bets whose time has come, by time, then by arrival; each event applied before the next."""
     while book.deciding and book.deciding[0][0] <= now_ms:
-        pending = book.pending.get(heappop(book.deciding)[1])
+        pending = book.pending.get(heappop(book.deciding)[-1])
         if pending is not None and _time(pending) <= now_ms:
             yield decided(book, limits, pending, now_ms)
 
@@ -63,11 +76,10 @@ def decided(book: Book, limits: Limits, pending: PendingBet, now_ms: int) -> ev.
     if pending.taken is not None:
         if not pending.taken:
             return _end(limits, pending, Rejection.OFFER_DECLINED, now_ms)
-        # Open when the customer took it; but an append may have parted the two.
-        closed = (
-            any(market.closed_ms or market.due for market in pending.offered.markets()) if pending.offered else True
-        )
-        return _end(limits, pending, Rejection.OFFER_EXPIRED, now_ms) if closed else _taken(pending, now_ms)
+        # It stood when the customer took it; but an append may have parted the two.
+        if _decided(pending, now_ms):
+            return _end(limits, pending, Rejection.OFFER_EXPIRED, now_ms)
+        return _taken(pending, now_ms)
     if pending.verdict is not None:
         return _judged(book, limits, pending, pending.verdict, now_ms)
     if pending.stage == _OFFERED:
@@ -153,8 +165,9 @@ def decide_answer(
 
 def apply_answer(book: Book, event: ev.ReferralAnswered) -> None:
     """What follows comes next."""
-    book.pending[event.bet].verdict = event
-    _at(book, event.ts_ms, event.bet)
+    pending = book.pending[event.bet]
+    pending.verdict = event
+    _note(book, pending)
 
 
 def apply_offered(book: Book, event: ev.BetOffered) -> None:
@@ -164,7 +177,7 @@ def apply_offered(book: Book, event: ev.BetOffered) -> None:
     pending.verdict, pending.stage, pending.until_ms = None, _OFFERED, event.until_ms
     pending.reserved_m -= event.returned_m
     _reserve(book, pending, event)
-    _at(book, event.until_ms, pending.id)
+    _note(book, pending)
     ledger.post(book, customer, event)
 
 
@@ -178,11 +191,12 @@ def _reserve(book: Book, pending: PendingBet, offer: ev.BetOffered) -> None:
 
 def restored(book: Book, pending: PendingBet, offer: ev.BetOffered | None) -> None:
     """A waiting bet out of a snapshot; its time is put in no order yet."""
+    pending.number = len(book.pending)
     book.pending[pending.id] = pending
     pending.customer.pending += 1
     if offer is not None:
         _reserve(book, pending, offer)
-    book.deciding.append((_time(pending), pending.id))
+    book.deciding.append(_turn(pending))
 
 
 def decide_take(book: Book, limits: Limits, command: co.TakeOffer, digest: int, now_ms: int) -> ev.Event | Refusal:
@@ -200,10 +214,20 @@ def decide_take(book: Book, limits: Limits, command: co.TakeOffer, digest: int, 
     if barred is not None:
         return barred
     for index, leg in enumerate(pending.offered.legs):
-        refusal = obstacle(leg.selection.market, limits, now_ms)
+        selection = leg.selection
+        refusal = obstacle(selection.market, limits, now_ms) or _overtaken(selection, pending.offered.ts_ms)
         if refusal is not None:
-            return refusal._replace(leg=index)
-    return ev.OfferAnswered(now_ms, command.id, digest, pending.customer.id, pending.id, taken=True)
+            return refusal._replace(leg=index, price=selection.price)
+    return ev.OfferAnswered(now_ms, command.id, digest, customer.id, pending.id, taken=True)
+
+
+def _overtaken(selection: Selection, offered_ms: int) -> Refusal | None:
+    """A runner is out since the offer was made: no bet is taken on him, and no price at which he was to run."""
+    if selection.withdrawn_ms:
+        return Refusal(Rejection.SELECTION_UNPRICED)
+    if any(each.withdrawn_ms > offered_ms for each in selection.market.selections.values()):
+        return Refusal(Rejection.PRICE_CHANGED)
+    return None
 
 
 def decide_decline(book: Book, _: Limits, command: co.DeclineOffer, digest: int, now_ms: int) -> ev.Event | Refusal:
@@ -222,8 +246,19 @@ def decide_decline(book: Book, _: Limits, command: co.DeclineOffer, digest: int,
 
 def apply_offer_answered(book: Book, event: ev.OfferAnswered) -> None:
     """What follows comes next."""
-    book.pending[event.bet].taken = event.taken
-    _at(book, event.ts_ms, event.bet)
+    pending = book.pending[event.bet]
+    pending.taken = event.taken
+    _note(book, pending)
+
+
+def _decided(pending: PendingBet, now_ms: int) -> bool:
+    """Whether something is known of an offer's legs that makes it too late for a bet on them."""
+    assert pending.offered is not None
+    for leg in pending.offered.legs:
+        market = leg.selection.market
+        if market.closed_ms or market.due or market.cancels_at(now_ms) or leg.selection.withdrawn_ms:
+            return True
+    return False
 
 
 def _taken(pending: PendingBet, now_ms: int) -> ev.BetAccepted:

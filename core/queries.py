@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from core import markets
-from core.book import Bet, BetLeg, Book, Market, PendingBet
+from core import markets, placing
+from core.book import Bet, BetLeg, Book, Market, PendingBet, System
 from core.liability import leg_result
 from core.limits import Limits
 from core.messages import answers as an
@@ -18,14 +18,14 @@ from core.units import FACTOR_ONE
 STATUS_NAMES = {status.value: status.name.lower() for status in BetStatus}
 
 
-def get_bet(book: Book, _: Limits, query: qu.GetBet, __: int) -> an.Answer:
+def get_bet(book: Book, limits: Limits, query: qu.GetBet, __: int) -> an.Answer:
     """A bet the engine holds; a refused one is answered by its refusal, for as long as that is kept."""
     bet = book.bets.get(query.bet)
     if bet is not None:
         return bet_state(bet)
     pending = book.pending.get(query.bet)
     if pending is not None:
-        return _pending_state(pending)
+        return _pending_state(pending, limits)
     answered = book.answers.get(query.bet)
     if answered is not None and isinstance(answered.answer, an.Rejected):
         return answered.answer
@@ -53,13 +53,15 @@ def bet_state(bet: Bet) -> an.BetState:
     )
 
 
-def _pending_state(pending: PendingBet) -> an.BetState:
+def _pending_state(pending: PendingBet, limits: Limits) -> an.BetState:
     """A bet that waits: as it was asked for, or as it was offered."""
     status = Stage(pending.stage).name.lower()
     if pending.offered is not None:
         offered = bet_state(pending.offered)
         return replace(offered, ts_ms=pending.ts_ms, status=status, until_ms=pending.until_ms)
     command = pending.command
+    system = placing.system_of(limits, command)
+    kind, count = (system.kind, system.lines) if isinstance(system, System) else (command.kind, 1)
     legs = tuple(
         an.BetLegState(leg.fixture, leg.market, leg.selection, leg.price, leg.price, "open") for leg in command.legs
     )
@@ -67,13 +69,14 @@ def _pending_state(pending: PendingBet) -> an.BetState:
         pending.id,
         pending.customer.id,
         pending.ts_ms,
-        pending.reserved_m or command.stake_m,
+        pending.reserved_m or command.stake_m * (count if command.unit_stake else 1),
         0,
         0,
         status,
         legs,
-        command.kind,
-        each_way=command.each_way,
+        kind,
+        count,
+        command.each_way,
         free_bet=bool(command.free_bet),
         until_ms=pending.until_ms,
     )

@@ -672,7 +672,10 @@ class BonusEnded(Struct, frozen=True, gc=False, array_like=True, tag=53):
 
 
 class CommandRejected(Struct, frozen=True, gc=False, array_like=True, tag=30):
-    """A command other than a bet was refused. `command` is its type's name; `customer` or `author` may be empty."""
+    """A command other than a bet was refused. `command` is its type's name; `customer` or `author` may be empty.
+
+    Fields behind `reason`: see the Rejected answer.
+    """
 
     ts_ms: int
     id: str
@@ -683,6 +686,9 @@ class CommandRejected(Struct, frozen=True, gc=False, array_like=True, tag=30):
     reason: int
     limit: int
     detail: str
+    leg: int = -1
+    price: int = 0
+    stake_accepted_m: int = 0
 
 
 Event = (
