@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from core import liability, lines, protection
-from core.book import BetLeg, Book, Caps, Customer, Market, Selection, System
+from core.book import BetLeg, Book, Caps, Customer, Fixture, Market, Selection, System
 from core.limits import Limits
 from core.messages.answers import MaxStake
 from core.messages.events import AcceptedLeg
@@ -89,20 +89,29 @@ def lowest(caps: list[Caps]) -> Caps:
 def refusal(book: Book, slip: Slip, stake_m: int, *, waived: bool = False) -> Refusal | None:
     """The first limit that does not take this stake; `waived`: a trader takes stake and payout as they are."""
     rate, caps = slip.rate, slip.lowest
-    base_m = stake_m if rate == RATE_ONE else base_up(stake_m, rate)
-    winnings_m = payout_down(base_m, slip.numerator, slip.denominator) - base_m
     if not waived:
+        base_m = stake_m if rate == RATE_ONE else base_up(stake_m, rate)
         if base_m > caps.stake_max_m:
             return Refusal(Rejection.STAKE_TOO_LARGE, limit=account_down(caps.stake_max_m, rate))
-        if winnings_m > caps.payout_max_m:
+        # By the exact winnings: rounded down, one minor unit more than stake_down allows could slip in.
+        if base_m * (slip.numerator - slip.denominator) > caps.payout_max_m * slip.denominator:
             return Refusal(Rejection.PAYOUT_TOO_LARGE, limit=account_down(caps.payout_max_m, rate))
-    if _within(book, slip, base_m, winnings_m):
-        return None
-    passed = _tried(book, slip, base_m, winnings_m)
+    passed = _passed(book, slip, stake_m)
     if passed is None:
         return None
     found = passed.refusal
     return found._replace(limit=account_down(found.limit, rate))
+
+
+def _passed(book: Book, slip: Slip, stake_m: int) -> _Passed | None:
+    """The first liability limit that a stake passes: by the bound, and where that refuses, in earnest."""
+    rate = slip.rate
+    base_m = stake_m
+    winnings_m = payout_down(stake_m, slip.numerator, slip.denominator) - stake_m
+    if rate != RATE_ONE:
+        # As the bet will count (core/liability.py, `winnings`).
+        base_m, winnings_m = base_up(stake_m, rate), base_up(winnings_m, rate)
+    return None if _within(book, slip, base_m, winnings_m) else _tried(book, slip, base_m, winnings_m)
 
 
 def _within(book: Book, slip: Slip, base_m: int, winnings_m: int) -> bool:
@@ -177,13 +186,15 @@ _ABOVE = (
     Rejection.LIABILITY_SPORT,
 )
 """In the order of _Sums."""
+_WITHIN_FIXTURE = frozenset({Rejection.LIABILITY_SELECTION, Rejection.LIABILITY_MARKET, Rejection.LIABILITY_FIXTURE})
 
 
 class _Passed(NamedTuple):
-    """The first limit that is passed, and by how much."""
+    """The first limit that is passed; by how much; and what the stake adds to that liability at the most."""
 
     refusal: Refusal
     excess_m: int
+    added_m: int
 
 
 def _tried(book: Book, slip: Slip, base_m: int, winnings_m: int) -> _Passed | None:
@@ -202,54 +213,81 @@ def _tried(book: Book, slip: Slip, base_m: int, winnings_m: int) -> _Passed | No
         liability.add(book, leg, 1)
     for fixture in list(book.loose.values()):
         liability.tighten(book, fixture)
-    passed = _first(book, slip, before, book_m, winnings_m)
+    found = _first(book, slip, before, book_m, winnings_m)
     for leg in legs:
         liability.add(book, leg, -1)
     for fixture, was_m in zip(fixtures.values(), exact_m, strict=True):
         liability.exactly(book, fixture, was_m)
-    return passed
+    if found is None:
+        return None
+    refusal, excess_m = found
+    if refusal.reason is Rejection.LIABILITY_CUSTOMER:
+        return _Passed(refusal, excess_m, winnings_m)
+    own = slip.chosen[refusal.leg].market.fixture if refusal.reason in _WITHIN_FIXTURE else None
+    return _Passed(refusal, excess_m, _added(legs, own))
 
 
-def _first(book: Book, slip: Slip, before: list[_Sums], book_m: int, winnings_m: int) -> _Passed | None:
-    """The first limit that is passed now; a bet that lowers a liability is never refused for it."""
+def _added(legs: list[BetLeg], own: Fixture | None) -> int:
+    """What legs, or those of one fixture, add at the most to any liability: their winnings."""
+    added_m = 0
+    for leg in legs:
+        if own is None or leg.selection.market.fixture is own:
+            added_m += payout_down(leg.running_m, leg.price, PRICE_ONE) - leg.running_m
+            if leg.place is not None:
+                added_m += liability.place_payout(leg) - leg.place_running_m
+    return added_m
+
+
+def _first(book: Book, slip: Slip, before: list[_Sums], book_m: int, winnings_m: int) -> tuple[Refusal, int] | None:
+    """The first limit that is passed now, and by how much; a bet that lowers a liability is never refused for it."""
     for index, (selection, caps, sums) in enumerate(zip(slip.chosen, slip.caps, before, strict=True)):
         most_m = caps.selection_m
         loss_m = selection.payout_m - selection.market.stakes_m
         if loss_m > most_m:
-            return _Passed(Refusal(Rejection.LIABILITY_SELECTION, index, selection.price, most_m), loss_m - most_m)
+            return Refusal(Rejection.LIABILITY_SELECTION, index, selection.price, most_m), loss_m - most_m
         limits = caps.market_m, caps.type_m, caps.fixture_m, caps.competition_m, caps.sport_m
         for reason, was_m, now_m, most_m in zip(_ABOVE, sums, _Sums.of(selection.market), limits, strict=True):
             if now_m > was_m and now_m > most_m:
-                return _Passed(Refusal(reason, index, selection.price, most_m), now_m - most_m)
+                return Refusal(reason, index, selection.price, most_m), now_m - max(was_m, most_m)
     most_m = slip.lowest.customer_m
     excess_m = slip.customer.liability_m + winnings_m - most_m
     if excess_m > 0:
-        return _Passed(Refusal(Rejection.LIABILITY_CUSTOMER, limit=most_m), excess_m)
+        return Refusal(Rejection.LIABILITY_CUSTOMER, limit=most_m), excess_m
     most_m = slip.lowest.book_m
     if book.liability_m > book_m and book.liability_m > most_m:
-        return _Passed(Refusal(Rejection.LIABILITY_BOOK, limit=most_m), book.liability_m - most_m)
+        return Refusal(Rejection.LIABILITY_BOOK, limit=most_m), book.liability_m - max(book_m, most_m)
     return None
 
 
 def accepted(book: Book, slip: Slip, stake_m: int) -> int:
-    """The greatest stake up to this one that passes the limits of `refusal`; 0 if none does (RULEBOOK 3).
+    """The greatest stake up to this one that passes the limits of `refusal`, one minor unit more does not; 0: none.
 
-    Liability is convex in the stake and grows at no place faster than the winnings of all legs: so a stake that passes
-    a limit by some excess can be lowered by what that excess is worth at this rate without missing the greatest one. At
-    the worst outcome of a single this is exact, so a step or two is the rule.
+    Liability is convex in the stake, and rises no faster than by what the stake adds at the most: so the excess over
+    a limit says how far down the greatest stake lies at least; of a single at its worst outcome it says it exactly, but
+    for the rounding of the legs, to this side and to that. Every third step halves what is left, so that a stake is
+    found in some steps whatever the market looks like.
     """
-    caps = slip.lowest
-    base_m = min(base_up(stake_m, slip.rate), caps.stake_max_m)
-    if slip.numerator > slip.denominator:
-        base_m = min(base_m, stake_down(caps.payout_max_m, slip.numerator, slip.denominator))
-    while base_m > 0:
-        winnings_m = slip.payout(base_m) - base_m
-        passed = None if _within(book, slip, base_m, winnings_m) else _tried(book, slip, base_m, winnings_m)
-        if passed is None:
-            break
-        steepest_m = max(winnings_m, _added(slip, base_m), 1)
-        base_m -= max(1, (passed.excess_m - len(slip.legs)) * base_m // steepest_m)
-    return max(0, min(stake_m, account_down(base_m, slip.rate)))
+    caps, rounding_m = slip.lowest, 2 * len(slip.legs)
+    base_m = min(caps.stake_max_m, stake_down(caps.payout_max_m, slip.numerator, slip.denominator))
+    low_m, high_m = 0, min(stake_m, account_down(base_m, slip.rate))
+    passed = _passed(book, slip, high_m) if high_m > 0 else None
+    if passed is None:
+        return max(0, high_m)
+    step = 0
+    while high_m - low_m > 1:
+        slack_m = (-rounding_m, rounding_m, None)[step % 3]
+        if slack_m is None:
+            tried_m = (low_m + high_m) // 2
+        else:
+            tried_m = high_m - (passed.excess_m + slack_m) * high_m // max(1, passed.added_m)
+        tried_m = min(max(tried_m, low_m + 1), high_m - 1)
+        found = _passed(book, slip, tried_m)
+        if found is None:
+            low_m = tried_m
+        else:
+            high_m, passed = tried_m, found
+        step += 1
+    return low_m
 
 
 def acceptable(book: Book, limits: Limits, slip: Slip, stake_m: int, now_ms: int) -> int:
@@ -257,16 +295,6 @@ def acceptable(book: Book, limits: Limits, slip: Slip, stake_m: int, now_ms: int
     own_m = protection.room(slip.customer, now_ms)
     stake_m = accepted(book, slip, stake_m if own_m is None else min(stake_m, own_m))
     return stake_m if stake_m >= least(limits, slip) else 0
-
-
-def _added(slip: Slip, base_m: int) -> int:
-    """What a stake adds at the most to any liability: the winnings of all its legs."""
-    added_m = 0
-    for leg, running_m in zip(slip.legs, slip.running(base_m), strict=True):
-        added_m += payout_down(running_m, leg.price, PRICE_ONE) - running_m
-        if leg.place is not None:
-            added_m += payout_down(running_m, *_placed(leg)) - running_m
-    return added_m
 
 
 def max_stake(book: Book, limits: Limits, slip: Slip, now_ms: int) -> MaxStake:
