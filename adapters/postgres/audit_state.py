@@ -64,6 +64,11 @@ def _text(value: Any) -> str:
     return "nothing" if value is None else str(value)
 
 
+def _as_json(value: Any) -> Any:
+    """As it comes out of a JSON column."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
 async def _keyed(connection: Connection, keys: int, query: str, *arguments: Any) -> Rows:
     rows = await connection.fetch(query, *arguments)
     return {tuple(row[:keys]): tuple(row[keys:]) for row in map(tuple, rows)}
@@ -212,7 +217,7 @@ async def _fixtures(connection: Connection, book: Book, report: Differences) -> 
         ORDER BY fixture, event_no DESC
     """
     scores: Rows = {
-        (fixture.id,): (msgspec.to_builtins(fixture.score), fixture.score_source)
+        (fixture.id,): (_as_json(fixture.score), fixture.score_source)
         for fixture in book.fixtures.values()
         if fixture.score is not None
     }
@@ -379,7 +384,7 @@ def _waiting(waiting: PendingBet, there: Rows) -> tuple[Any, ...]:
         waiting.stage,
         waiting.until_ms,
         waiting.reserved_m,
-        msgspec.to_builtins(waiting.command),
+        _as_json(waiting.command),
         answer,
         None if waiting.offer is None else msgspec.json.decode(offer_json(waiting.offer)),
         waiting.taken,

@@ -122,17 +122,28 @@ def _sha256(content: bytes) -> bytes:
 
 # An id may have been used again after the engine forgot it: the latest bet is meant.
 _BET: Final = """
-    SELECT bet_no, id, customer, ts_ms, stake_m, payout_m, paid_m, status, voided
+    SELECT bet_no, id, customer, ts_ms, stake_m, payout_m, paid_m, status, voided, kind, lines, each_way, free_bet,
+           cashed_out_m, cashed_out_stake_m, capped_m
     FROM bets WHERE id = $1 ORDER BY bet_no DESC LIMIT 1
 """
-_LEGS: Final = """
-    SELECT l.fixture, l.market, l.selection, l.price, l.requested,
-           s.result, s.void_factor, s.dead_heat_places, s.dead_heat_sharing,
-           EXISTS (SELECT FROM market_cancels c WHERE (c.fixture, c.market) = (l.fixture, l.market)
-                   AND c.rolled_back_no IS NULL AND c.from_ms <= $2 AND (c.to_ms = 0 OR $2 < c.to_ms)) AS cancelled
+# What has become of a selection, for a bet that was placed at $2.
+_RESULT: Final = """
+    s.result, s.void_factor, s.dead_heat_places, s.dead_heat_sharing,
+    coalesce(s.withdrawn_ms <> 0, false)
+    OR EXISTS (SELECT FROM market_cancels c WHERE (c.fixture, c.market) = (s.fixture, s.market)
+               AND c.rolled_back_no IS NULL AND c.from_ms <= $2 AND (c.to_ms = 0 OR $2 < c.to_ms))
+"""
+_LEGS: Final = f"""
+    SELECT l.leg, l.fixture, l.market, l.selection, l.price, l.requested, {_RESULT} OR l.voided AS void
     FROM bet_legs l LEFT JOIN selections s USING (fixture, market, selection)
     WHERE l.bet_no = $1 ORDER BY l.leg
-"""
+"""  # noqa: S608  (our own words)
+_PARTS: Final = f"""
+    SELECT l.leg, {_RESULT} AS void
+    FROM bet_legs l JOIN markets m USING (fixture, market), jsonb_array_elements(m.parts) part
+    JOIN selections s ON (s.market, s.selection) = (part ->> 0, part ->> 1)
+    WHERE l.bet_no = $1 AND s.fixture = l.fixture
+"""  # noqa: S608  (our own words)
 # The first answer holds; what came after it were retries: under another content, or past their deadline.
 _REJECTED: Final = """
     SELECT reason, leg, price, passed_limit, stake_accepted_m, detail
@@ -145,12 +156,13 @@ async def bet(pool: Pool, bet_id: str) -> BetState | Rejected | None:
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         found = await connection.fetchrow(_BET, bet_id)
         if found is not None:
-            return _bet_state(found, await connection.fetch(_LEGS, found["bet_no"], found["ts_ms"]))
+            placed = found["bet_no"], found["ts_ms"]
+            return _bet_state(found, await connection.fetch(_LEGS, *placed), await connection.fetch(_PARTS, *placed))
         refused = await connection.fetchrow(_REJECTED, bet_id, Rejection.DUPLICATE_ID.value)
     return None if refused is None else _rejected(bet_id, refused)
 
 
-def _bet_state(row: asyncpg.Record, legs: list[asyncpg.Record]) -> BetState:
+def _bet_state(row: asyncpg.Record, legs: list[asyncpg.Record], parts: list[asyncpg.Record]) -> BetState:
     return BetState(
         row["id"],
         row["customer"],
@@ -159,24 +171,44 @@ def _bet_state(row: asyncpg.Record, legs: list[asyncpg.Record]) -> BetState:
         row["payout_m"],
         row["paid_m"],
         BetStatus(row["status"]).name.lower(),
-        tuple(_leg_state(leg, void=row["voided"] or leg["cancelled"]) for leg in legs),
+        tuple(
+            _leg_state(leg, [part for part in parts if part["leg"] == leg["leg"]], bet_void=row["voided"])
+            for leg in legs
+        ),
+        row["kind"],
+        row["lines"],
+        row["each_way"],
+        bool(row["free_bet"]),
+        row["cashed_out_m"],
+        row["cashed_out_stake_m"],
+        row["capped_m"],
     )
 
 
-def _leg_state(leg: asyncpg.Record, *, void: bool) -> BetLegState:
+def _leg_state(leg: asyncpg.Record, parts: list[asyncpg.Record], *, bet_void: bool) -> BetLegState:
     ids = leg["fixture"], leg["market"], leg["selection"]
-    return BetLegState(*ids, leg["price"], leg["requested"], _leg_result(leg, void=void))
+    result = "void" if bet_void else _result(leg)
+    if result == "open" and parts:
+        result = _combined([_result(part) for part in parts])
+    return BetLegState(*ids, leg["price"], leg["requested"], result)
 
 
-def _leg_result(leg: asyncpg.Record, *, void: bool) -> str:
+def _result(row: asyncpg.Record) -> str:
     """In the words of BetLegState; the twin of the engine's own (core/queries.py), over rows instead of objects."""
-    if void or leg["void_factor"] == FACTOR_ONE:
+    if row["void"] or row["void_factor"] == FACTOR_ONE:
         return "void"
-    if leg["result"] is None:
+    if row["result"] is None:
         return "open"
-    if leg["void_factor"] or (leg["result"] and leg["dead_heat_places"] != leg["dead_heat_sharing"]):
+    if row["void_factor"] or (row["result"] and row["dead_heat_places"] != row["dead_heat_sharing"]):
         return "part"
-    return "won" if leg["result"] else "lost"
+    return "won" if row["result"] else "lost"
+
+
+def _combined(parts: list[str]) -> str:
+    """A bet builder's, by its parts: core/liability.py has the rule."""
+    if "lost" in parts or "open" in parts:
+        return "lost" if "lost" in parts else "open"
+    return "won" if set(parts) == {"won"} else "void"
 
 
 def _rejected(bet_id: str, row: asyncpg.Record) -> Rejected:

@@ -19,13 +19,13 @@ from adapters.postgres.slices import INSERTS, Position, Slice
 from core import queries
 from core.engine import Engine
 from core.messages import commands as co
-from core.messages.answers import Rejected
-from core.messages.events import Event
+from core.messages.answers import BetState, Rejected
+from core.messages.events import Event, MarketArchived
 from tests.adapters.projected import FakeJournal, busy_world, project, running, settings_of
 from tests.core.world import World, won
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
@@ -257,15 +257,30 @@ async def test_a_forgotten_bet_is_answered_as_the_engine_would(fresh_database: s
     world = busy_world()
     journal.fill(world.events)
     await project(fresh_database, journal)
+    forgotten = _forgotten(world.events)
     async with postgres.pool(settings_of(fresh_database).postgres) as pool:
-        assert len(world.book.bets) > 5
+        assert min(len(forgotten), len(world.book.bets)) > 10
+        for bet_id, state in forgotten.items():
+            assert await postgres.bet(pool, bet_id) == state
         for bet in world.book.bets.values():
             assert await postgres.bet(pool, bet.id) == queries.bet_state(bet)
-        for refused in ("too-small", "moved"):
+        for refused in ("too-small-today", "moved-today"):
             answer = world.book.answers[refused].answer
             assert isinstance(answer, Rejected)
             assert await postgres.bet(pool, refused) == answer
         assert await postgres.bet(pool, "never-seen") is None
+
+
+def _forgotten(events: Sequence[Event]) -> dict[str, BetState]:
+    """The bets that the engine has forgotten on the way, as it knew them last."""
+    engine, forgotten = Engine(World().engine.limits), {}
+    for event in events:
+        if isinstance(event, MarketArchived):
+            market = engine.book.fixtures[event.fixture].markets[event.market]
+            for bet in list(market.bets.values())[: event.bets]:
+                forgotten[bet.id] = queries.bet_state(bet)
+        engine.apply(event)
+    return forgotten
 
 
 async def test_sums_beyond_64_bits_stop_nothing(fresh_database: str, journal: FakeJournal) -> None:
