@@ -1,7 +1,6 @@
-"""Who wins the matches' league: one market over all its teams, open while some of its matches are played.
+"""Who wins the matches' league: one market over all its teams, which nobody may combine with the league's matches.
 
-It stands for the bets that run for long and that nobody may combine with the league's matches. The matches do not bear
-on it: their number, and when they are played, is the programme's affair.
+They do not bear on it: how many there are, and when they are played, is the programme's affair.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from core.messages.results import Result
 from feeds.simulator.fixture import Finish, Fixture, Frame, Market
 from feeds.simulator.football import COMPETITION, TEAMS
 
-SEASON_S = 3 * 3600
-"""From the start to the end, the fixture's time."""
+SEASON_S = 6000
+"""From the start to the end, the fixture's time: a match's, so that a programme that ends is not held up."""
 SHAPE = 0.7
 """Of the Dirichlet distribution of strengths: a few favourites and many without much hope."""
 MOOD_KEPT, MOOD_STEP = 0.98, 0.05

@@ -205,8 +205,10 @@ class Betting:
         self.execute(bet)
 
 
-def test_the_engine_takes_every_message_and_settles_every_bet() -> None:
-    told, betting = programme(seed=5, fixtures=40, settings=replace(EVENTFUL, kept_ms=10**9)), Betting(Limits())
+@pytest.mark.parametrize("settle_provisional", [False, True])
+def test_the_engine_takes_every_message_and_settles_every_bet(settle_provisional: bool) -> None:  # noqa: FBT001
+    told = programme(seed=5, fixtures=40, settings=replace(EVENTFUL, kept_ms=10**9))
+    betting = Betting(replace(Limits(), settle_provisional=settle_provisional))
     betting.hear(told.messages(FOR_EVER))
     betting.now_ms += 3_600_000
     betting.settle()
