@@ -37,6 +37,8 @@ def obstacle(market: Market, limits: Limits, now_ms: int) -> Refusal | None:
         refusal = obstacle(part.market, limits, now_ms)
         if refusal is not None and refusal.reason in _OF_PARTS:
             return refusal
+        if part.withdrawn_ms:
+            return Refusal(Rejection.SELECTION_UNPRICED)
     by_hand = market.source == DESK
     if market.desk_suspended or (market.status is not FeedStatus.ACTIVE and not by_hand):
         return Refusal(Rejection.MARKET_SUSPENDED)
