@@ -14,7 +14,8 @@ from config.settings import Simulator
 from core.grading.scores import FootballScore
 from core.messages.results import Result
 from feeds.simulator import football_markets as kinds
-from feeds.simulator.fixture import Finish, Fixture, Frame, Market
+from feeds.simulator.fixture import Fixture, Frame
+from feeds.simulator.market import Finish, Market
 
 COMPETITION = "Simulated League"
 TEAMS = (

@@ -10,8 +10,9 @@ from math import exp
 
 from config.settings import Simulator
 from core.messages.results import Result
-from feeds.simulator.fixture import Finish, Fixture, Frame, Market
+from feeds.simulator.fixture import Fixture, Frame
 from feeds.simulator.football import COMPETITION, TEAMS
+from feeds.simulator.market import Finish, Market
 
 SEASON_S = 6000
 """From the start to the end, the fixture's time: a match's, so that a programme that ends is not held up."""

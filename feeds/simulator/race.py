@@ -15,7 +15,8 @@ from core.grading.scores import RaceScore
 from core.messages import feed
 from core.messages.commands import NamedPrice
 from core.messages.results import EachWay, Result
-from feeds.simulator.fixture import Finish, Fixture, Frame, Market
+from feeds.simulator.fixture import Fixture, Frame
+from feeds.simulator.market import Finish, Market
 from feeds.simulator.pricing import offer, starting_prices
 
 COURSES = ("Ashdown", "Brookmere", "Chalk Hill", "Downlands", "Elmstead", "Fernley", "Garrick Park", "Holme Moor")

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from core.messages import feed
 from core.messages.feed import FeedStatus
 from core.messages.results import Result, multiplier
-from feeds.simulator.fixture import Fixture, Market
+from feeds.simulator.fixture import Fixture
 from feeds.simulator.football import FootballFixture
+from feeds.simulator.market import Market
 from feeds.simulator.outright import OutrightFixture
 from feeds.simulator.pricing import PRICE_HIGHEST, PRICE_LOWEST, step_at
 from feeds.simulator.race import RaceFixture
