@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from core import ledger
+from core.grading.scores import FootballScore
+from core.messages import commands as co
 from core.messages import events as ev
-from tests.core.world import World, lost, won
+from core.messages import queries as qu
+from core.messages.answers import CashOutQuote
+from core.messages.commands import Leg, PlaceBet
+from tests.core.world import NOON, World, lost, won
 
 HEAD = (0, "c1", 0)
-OPEN, WON, LOST, VOID = 0, 1, 2, 3
+OPEN, WON, LOST, VOID, CASHED_OUT = 0, 1, 2, 3, 4
+FREE = {"free_bet": "token"}
 
 
-def _settled(was: int, was_paid_m: int, status: int, paid_m: int) -> ev.BetSettled:
-    return ev.BetSettled(0, "b1", "ann", "EUR", 1_000, was, was_paid_m, status, paid_m)
+def _accepted(**fields: Any) -> ev.BetAccepted:
+    return ev.BetAccepted(*HEAD, "ann", "EUR", 1_000, 2_150, (), **fields)
+
+
+def _rejected(reserved_m: int) -> ev.BetRejected:
+    return ev.BetRejected(*HEAD, "ann", 1_000, (), 540, -1, 0, 0, 0, "", "EUR", reserved_m)
+
+
+def _pending(reserved_m: int) -> ev.BetPending:
+    bet = PlaceBet("c1", 0, "ann", 1_000, (Leg("f", "m", "home", 21_500),))
+    return ev.BetPending(*HEAD, "ann", "EUR", reserved_m, 9, 0, bet)
+
+
+def _offered(returned_m: int) -> ev.BetOffered:
+    return ev.BetOffered(0, "trader", "ann", "EUR", 9, returned_m, _accepted())
+
+
+def _settled(was: int, was_paid_m: int, status: int, paid_m: int, *, free: bool = False) -> ev.BetSettled:
+    return ev.BetSettled(0, "b1", "ann", "EUR", 1_000, was, was_paid_m, status, paid_m, 0, free)
+
+
+def _bonus_ended(how: str, amount_m: int) -> ev.BonusEnded:
+    return ev.BonusEnded(*HEAD, "trader", "ann", "EUR", "match", how, amount_m, "")
 
 
 MOVES: list[tuple[str, ev.Event, list[tuple[str, str, int]]]] = [
@@ -34,7 +61,25 @@ MOVES: list[tuple[str, ev.Event, list[tuple[str, str, int]]]] = [
         [("reserved", "clearing:bank", 500)],
     ),
     ("reserve voided", ev.ReserveVoided(*HEAD, "ann", "EUR", "r1", 500), [("reserved", "cash", 500)]),
-    ("bet accepted", ev.BetAccepted(*HEAD, "ann", "EUR", 1_000, 2_150, ()), [("cash", "open_stakes", 1_000)]),
+    ("bet accepted", _accepted(), [("cash", "open_stakes", 1_000)]),
+    ("free bet accepted", _accepted(**FREE), [("house:bonus", "open_stakes", 1_000)]),
+    ("bet waits", _pending(1_000), [("cash", "reserved", 1_000)]),
+    ("free bet waits", _pending(0), []),
+    ("bet that waited accepted", _accepted(reserved_m=1_000), [("reserved", "open_stakes", 1_000)]),
+    (
+        "bet that waited accepted for less",
+        _accepted(reserved_m=1_200),
+        [("reserved", "open_stakes", 1_000), ("reserved", "cash", 200)],
+    ),
+    ("bet that waited refused", _rejected(1_000), [("reserved", "cash", 1_000)]),
+    ("bet refused at once", _rejected(0), []),
+    ("bet offered", _offered(0), []),
+    ("bet offered for less", _offered(200), [("reserved", "cash", 200)]),
+    (
+        "bet cashed out",
+        ev.BetCashedOut(*HEAD, "ann", "EUR", "b1", 600, 750),
+        [("open_stakes", "house:betting", 600), ("house:betting", "cash", 750)],
+    ),
     ("bet lost", _settled(OPEN, 0, LOST, 0), [("open_stakes", "house:betting", 1_000)]),
     (
         "bet won",
@@ -56,6 +101,38 @@ MOVES: list[tuple[str, ev.Event, list[tuple[str, str, int]]]] = [
         [("house:betting", "open_stakes", 1_000), ("cash", "house:betting", 2_150)],
     ),
     ("lost is open again", _settled(LOST, 0, OPEN, 0), [("house:betting", "open_stakes", 1_000)]),
+    (
+        "void is open again",
+        _settled(VOID, 1_000, OPEN, 0),
+        [("house:betting", "open_stakes", 1_000), ("cash", "house:betting", 1_000)],
+    ),
+    ("free bet lost", _settled(OPEN, 0, LOST, 0, free=True), [("open_stakes", "house:betting", 1_000)]),
+    (
+        "free bet won",
+        _settled(OPEN, 0, WON, 1_150, free=True),
+        [("open_stakes", "house:betting", 1_000), ("house:betting", "cash", 1_150)],
+    ),
+    ("free bet void", _settled(OPEN, 0, VOID, 0, free=True), [("open_stakes", "house:bonus", 1_000)]),
+    (
+        "void free bet is won",
+        _settled(VOID, 0, WON, 1_150, free=True),
+        [("house:bonus", "house:betting", 1_000), ("house:betting", "cash", 1_150)],
+    ),
+    (
+        "won free bet is void",
+        _settled(WON, 1_150, VOID, 0, free=True),
+        [("house:betting", "house:bonus", 1_000), ("cash", "house:betting", 1_150)],
+    ),
+    ("void free bet is open again", _settled(VOID, 0, OPEN, 0, free=True), [("house:bonus", "open_stakes", 1_000)]),
+    (
+        "bonus granted",
+        ev.BonusGranted(*HEAD, "trader", "ann", "EUR", "match", 7_500, 230_000, 9, 0),
+        [("house:bonus", "bonus", 7_500)],
+    ),
+    ("bonus paid", _bonus_ended("paid", 7_500), [("bonus", "cash", 7_500)]),
+    ("bonus expired", _bonus_ended("expired", 7_500), [("bonus", "house:bonus", 7_500)]),
+    ("bonus cancelled", _bonus_ended("cancelled", 7_500), [("bonus", "house:bonus", 7_500)]),
+    ("free bet expired", _bonus_ended("expired", 0), []),
 ]
 MONEYLESS: list[ev.Event] = [
     ev.EngineStarted(0, 1, "e", "0", 1, 1),
@@ -70,10 +147,23 @@ MONEYLESS: list[ev.Event] = [
     ev.MarketRolledBack(*HEAD, "desk", "trader", 0, "f", "m", "results", ""),
     ev.SettlementAdvanced(0, "f", "m", 1),
     ev.MarketArchived(0, "f", "m", 1, last=True),
-    ev.BetRejected(*HEAD, "ann", 1_000, (), 500, -1, 0, 0, 0, ""),
     ev.BetAdvanced(0, "b1"),
     ev.BetVoided(*HEAD, "trader", "b1", "ann", ""),
+    ev.ReferralAnswered(*HEAD, "trader", "b1", "ann", "accept", 0, (), 0, ""),
+    ev.OfferAnswered(*HEAD, "ann", "b1", taken=True),
     ev.CommandRejected(*HEAD, "Deposit", "ann", "", 30, 0, ""),
+    ev.FixtureScored(*HEAD, "desk", "trader", 0, "f", FootballScore((2, 1)), ""),
+    ev.ScoringAdvanced(0, "f", 1),
+    ev.SelectionWithdrawn(*HEAD, "desk", "trader", 0, "f", "m", "home", 21_500, 9, 45),
+    ev.StartingPricesSet(*HEAD, "desk", "trader", 0, "f", "m", ()),
+    ev.LimitSet(*HEAD, "trader", "football", "", "", "", "", "", 1, 0, 0, ()),
+    ev.CustomerFactorSet(*HEAD, "trader", "ann", 5_000, "", in_play=False),
+    ev.RateSet(*HEAD, "trader", "GBP", 1_170_000),
+    ev.CustomerVerified(*HEAD, "trader", "ann", verified=True, reason=""),
+    ev.OwnLimitSet(*HEAD, "ann", "stake", "day", 1_000, 0),
+    ev.OwnLimitConfirmed(*HEAD, "ann", "stake", "day", 2_000),
+    ev.CustomerExcluded(*HEAD, "ann", "time_out", 9),
+    ev.FreeBetGranted(*HEAD, "trader", "ann", "token", 1_000, 9, 0),
 ]
 
 
@@ -95,22 +185,40 @@ def test_every_event_stands_in_one_of_the_tables() -> None:
 
 
 def test_balances_are_the_sum_of_what_was_moved() -> None:
-    world = World()
+    """Of everything that moves money: payments, bets at once and after a wait, corrections, a sale, bonuses."""
+    world = World(stake_max_m=1_000)
     world.customer("ann", 10_000)
     world.market("match/winner", home=21_500, away=17_000)
-    world.bet("ann", 1_000, ("match/winner", "home", 21_500))
+    home = ("match/winner", "home", 21_500)
+    world.bet("ann", 1_000, home)
+    world.done(co.GrantBonus, customer="ann", bonus="m", deposit_m=100, bonus_m=50, times=1, ends_ms=NOON + 9)
+    world.done(co.GrantFreeBet, customer="ann", token="free", stake_m=500, ends_ms=NOON + 9)
+    world.bet("ann", 500, home, free_bet="free")
+    world.waiting("ann", 2_000, home, id="b3", refer=True)
+    world.judge("b3", "offer", stake_m=1_500)
+    world.take("ann", "b3")
+    quote = world.send(qu.GetCashOut("ann", "b3", 5_000))
+    assert isinstance(quote, CashOutQuote)
+    world.done(co.CashOut, customer="ann", bet="b3", offer_m=quote.offer_m)
     world.settle("match/winner", won("home"))
     world.settle("match/winner", won("away"))
     world.settle("match/winner", won("home"))
+    world.wait(10)
+    world.run()
     balances: Counter[str] = Counter()
     for event in world.events:
         for source, target, amount_m in ledger.transfers(event):
             balances[source] -= amount_m
             balances[target] += amount_m
-    assert balances == {"cash": 11_150, "open_stakes": 0, "house:betting": -1_150, "clearing:bank": -10_000}
-    assert world.book.house == {("house:betting", "EUR"): -1_150, ("clearing:bank", "EUR"): -10_000}
-    assert world.cash("ann") == 11_150
+    house = {account: balances.pop(account) for account in list(balances) if ":" in account}
+    assert world.book.house == {(account, "EUR"): balance_m for account, balance_m in house.items()}
+    ann = world.of("ann")
+    kept = {"cash": ann.cash_m, "open_stakes": ann.open_stakes_m, "reserved": ann.reserved_m, "bonus": ann.bonus_m}
+    assert balances == kept
+    # 11.50 of the first, 5.75 of the free bet, 7.50 x 1.15 of the half of the third that was not sold.
+    assert ann.cash_m == 10_000 + 1_150 + 575 + 862 + quote.offer_m - 750
     assert ledger.sums(world.book) == {"EUR": 0}
+    world.check()
 
 
 def test_a_balance_goes_below_zero_by_a_correction_and_by_nothing_else() -> None:
