@@ -1,4 +1,4 @@
-"""Answers: what the asker gets back, the same for ever. Told apart by `type`."""
+"""Answers: what the asker gets back, the same for ever. Told apart by `type`; fields that say nothing are left out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class UsedLeg(Struct, frozen=True, gc=False):
     requested: int
 
 
-class Accepted(Struct, frozen=True, gc=False, tag="accepted", tag_field="type"):
+class Accepted(Struct, frozen=True, gc=False, tag="accepted", tag_field="type", omit_defaults=True):
     """The bet stands. `payout_m` is what is paid if every leg wins, stake included."""
 
     id: str
@@ -77,7 +77,7 @@ class BetLegState(Struct, frozen=True, gc=False):
     result: str
 
 
-class BetState(Struct, frozen=True, gc=False, tag="bet", tag_field="type"):
+class BetState(Struct, frozen=True, gc=False, tag="bet", tag_field="type", omit_defaults=True):
     """A bet as it stands.
 
     `status` is the name of a BetStatus in lower case, or of what a pending bet waits for: "delayed", "referred",
@@ -179,7 +179,7 @@ class Bonuses(Struct, frozen=True, gc=False, tag="bonuses", tag_field="type"):
     bonuses: tuple[BonusState, ...]
 
 
-class AccountState(Struct, frozen=True, gc=False, tag="account", tag_field="type"):
+class AccountState(Struct, frozen=True, gc=False, tag="account", tag_field="type", omit_defaults=True):
     """A customer's balances in minor units of `currency`."""
 
     customer: str
@@ -202,7 +202,7 @@ class SelectionOdds(Struct, frozen=True, gc=False, array_like=True):
     price: int
 
 
-class OddsImage(Struct, frozen=True, gc=False, tag="image", tag_field="type"):
+class OddsImage(Struct, frozen=True, gc=False, tag="image", tag_field="type", omit_defaults=True):
     """A market as it is offered. `status` is "open", "suspended", "closed" or "settled"."""
 
     fixture: str
