@@ -469,6 +469,15 @@ def test_a_starting_price_above_the_payout_maximum_is_cut_off_and_the_record_say
     world.check()
 
 
+def test_a_free_bet_at_the_starting_price_wins_no_more_than_the_maximum_either() -> None:
+    world = stage(payout_max_m=10_000)
+    world.done(co.GrantFreeBet, customer="ann", token="gift", stake_m=1_000, ends_ms=NOON + 10_000)
+    bet = world.book.bets[at_the_off(world, "a", 90_000, free_bet="gift")]
+    off(world, a=200_000)
+    finish(world, "a")
+    assert (bet.paid_m, bet.capped_m, world.cash("ann")) == (10_000, 9_000, 110_000)
+
+
 def test_starting_prices_of_a_feed_are_taken_like_the_desks() -> None:
     world = World()
     world.customer("ann", 100_000)

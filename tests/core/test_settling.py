@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import permutations
+from typing import Any
 
+import msgspec
 import pytest
 
 from core import invariants, snapshot
 from core.engine import Engine
+from core.grading.scores import FootballScore
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import feed as fe
@@ -233,6 +236,116 @@ def test_a_void_whose_money_was_parted_from_it_by_a_crash_is_settled_by_the_next
         assert snapshot.state_hash(engine.book) == snapshot.state_hash(world.book)
 
 
+# One leg taken back.
+
+
+@pytest.mark.parametrize(
+    ("rule", "legs", "status", "paid_m"),
+    [
+        ("none: 2 x 3 x 5", (), WON, 30_000),
+        ("the first: a double at 3 x 5", (0,), WON, 15_000),
+        ("two: a single at 5", (0, 1), WON, 5_000),
+        ("all: the stake", (0, 1, 2), VOID, 1_000),
+    ],
+)
+@pytest.mark.parametrize("first", ["void", "results"])
+def test_a_leg_voided_by_the_desk_counts_one(
+    first: str, rule: str, legs: tuple[int, ...], status: BetStatus, paid_m: int
+) -> None:
+    world = stage()
+    bet = world.bet("ann", 1_000, HOME, RED, ONE)
+    for step in (first, "results" if first == "void" else "void"):
+        if step == "void":
+            for index in legs:
+                world.done(co.VoidBet, bet=bet.id, reason="palpable error", leg=index)
+                world.check()
+        else:
+            world.settle("match/winner", won("home"))
+            world.settle("final/winner", won("red"))
+            world.settle("race/winner", won("one"))
+    assert (bet.status, bet.paid_m, world.cash("ann")) == (status, paid_m, 9_000 + paid_m), rule
+    world.check()
+
+
+def test_a_bet_that_was_lost_by_the_leg_taken_back_is_open_again(world: World) -> None:
+    bet = world.bet("ann", 1_000, HOME, RED)
+    world.settle("match/winner", lost("home"))
+    assert bet.status == LOST
+    world.done(co.VoidBet, bet=bet.id, reason="palpable error", leg=0)
+    assert (bet.status, world.of("ann").open_stakes_m, bet.legs[1].running_m) == (OPEN, 1_000, 1_000)
+    world.settle("match/winner", won("home"))
+    world.settle("final/winner", won("red"))
+    assert (bet.status, bet.paid_m) == (WON, 3_000)
+    assert [each.result for each in world.state(bet.id).legs] == ["void", "won"]
+    world.check()
+
+
+def test_a_leg_is_taken_back_once_and_has_to_be_there(world: World) -> None:
+    bet = world.bet("ann", 1_000, HOME, RED)
+    world.done(co.VoidBet, bet=bet.id, reason="palpable error", leg=1)
+    for index in (1, 2):
+        answer = world.command(co.VoidBet, bet=bet.id, reason="again", leg=index)
+        assert (refused(answer), getattr(answer, "limit", 0)) == ("NOTHING_TO_CHANGE", 2)
+    world.done(co.VoidBet, bet=bet.id, reason="the rest of it")
+    assert bet.status == VOID
+    assert refused(world.command(co.VoidBet, bet=bet.id, reason="again", leg=0)) == "BET_NOT_OPEN"
+    world.check()
+
+
+def test_a_leg_taken_back_just_before_a_crash_is_settled_by_the_next_engine(world: World) -> None:
+    bet = world.bet("ann", 1_000, HOME, RED)
+    world.settle("final/winner", won("red"))
+    world.done(co.VoidBet, bet=bet.id, reason="palpable error", leg=0)
+    assert [type(event) for event in world.events[-2:]] == [ev.BetVoided, ev.BetSettled]
+    del world.events[-1]
+    world.restart()
+    world.run()
+    assert (world.book.bets[bet.id].status, world.book.bets[bet.id].paid_m) == (WON, 3_000)
+    world.check()
+
+
+# The customer takes his bet back.
+
+
+def test_without_a_window_nothing_can_be_cancelled(world: World) -> None:
+    bet = world.bet("ann", 1_000, HOME)
+    answer = world.command(co.CancelBet, customer="ann", bet=bet.id)
+    assert (refused(answer), getattr(answer, "limit", 0)) == ("CANCEL_NOT_ALLOWED", NOON)
+    world.check()
+
+
+def test_a_bet_is_cancelled_by_its_owner_and_once() -> None:
+    world = stage(cancel_window_ms=1_000)
+    world.customer("bob")
+    bet = world.bet("ann", 1_000, HOME)
+    assert refused(world.command(co.CancelBet, customer="bob", bet=bet.id)) == "BET_UNKNOWN"
+    command = co.CancelBet("x1", world.now + 1_000, "ann", bet.id)
+    first = world.send(command)
+    assert isinstance(first, Done)
+    assert world.send(command) == first
+    assert refused(world.command(co.CancelBet, customer="ann", bet=bet.id)) == "BET_NOT_OPEN"
+    assert world.cash("ann") == 10_000
+    world.settle("match/winner", won("home"))
+    assert world.cash("ann") == 10_000
+    world.check()
+
+
+@pytest.mark.parametrize(
+    ("rule", "happens"),
+    [
+        ("a result", lambda w, _: w.settle("final/winner", won("red"))),
+        ("a cancel", lambda w, _: w.cancel("final/winner")),
+        ("a leg taken back", lambda w, bet: w.done(co.VoidBet, bet=bet, reason="", leg=1)),
+    ],
+)
+def test_a_bet_with_a_decided_leg_cannot_be_cancelled(rule: str, happens: Callable[[World, str], object]) -> None:
+    world = stage(cancel_window_ms=1_000)
+    bet = world.bet("ann", 1_000, HOME, RED)
+    happens(world, bet.id)
+    assert refused(world.command(co.CancelBet, customer="ann", bet=bet.id)) == "CANCEL_NOT_ALLOWED", rule
+    world.check()
+
+
 def test_a_customer_may_cancel_within_the_window_and_before_any_leg_is_decided() -> None:
     world = stage(cancel_window_ms=1_000)
     first = world.bet("ann", 1_000, HOME, RED)
@@ -245,6 +358,85 @@ def test_a_customer_may_cancel_within_the_window_and_before_any_leg_is_decided()
     third = world.bet("ann", 1_000, RED)
     world.wait(1_000)
     assert refused(world.command(co.CancelBet, customer="ann", bet=third.id)) == "CANCEL_NOT_ALLOWED"
+    world.check()
+
+
+# Numbers that were published.
+
+
+def test_a_dead_heat_may_pay_less_than_the_stake() -> None:
+    """RULEBOOK 5: 1.8 in a dead heat of two is 0.9."""
+    world = stage()
+    bet = world.bet("ann", 1_000, ("race/winner", "two", 18_000))
+    world.settle("race/winner", dead_heat("two", 2))
+    assert (bet.status, bet.paid_m) == (WON, 900)
+    world.check()
+
+
+@pytest.mark.parametrize(
+    ("line", "home", "away", "paid_m"),
+    [
+        ("0.75", 0, 1, 500),  # gets three quarters, loses by one: half lost
+        ("0.75", 0, 0, 2_000),
+        ("0.75", 0, 2, 0),
+        ("-0.25", 1, 1, 500),
+        ("0.25", 1, 1, 1_500),
+        ("-0.75", 1, 0, 1_500),
+        ("-1", 1, 0, 1_000),
+        ("-1.25", 1, 0, 500),
+    ],
+)
+def test_a_quarter_line_is_half_the_stake_on_each_neighbour(line: str, home: int, away: int, paid_m: int) -> None:
+    world = stage()
+    fields: dict[str, Any] = {"market_type": "asian_handicap", "specifiers": {"line": line}}
+    world.defined("match/asian", {"1": 20_000, "2": 20_000}, **fields)
+    bet = world.bet("ann", 1_000, ("match/asian", "1", 20_000))
+    world.done(co.SettleFixture, fixture="match", score=FootballScore((home, away)))
+    world.run()
+    assert bet.paid_m == paid_m
+    world.check()
+
+
+@pytest.mark.parametrize(
+    ("payout_max_m", "paid_m", "capped_m"),
+    [(0, 30_000, 0), (29_000, 30_000, 0), (28_999, 29_999, 1), (10_000, 11_000, 19_000)],
+)
+def test_what_a_bet_wins_above_its_payout_maximum_is_cut_off(payout_max_m: int, paid_m: int, capped_m: int) -> None:
+    """The maximum stands in the bet; a bet of the first release has none."""
+    world = stage()
+    world.bet("ann", 1_000, HOME, RED, ONE, id="b0")
+    event = world.events.pop()
+    assert isinstance(event, ev.BetAccepted)
+    world.events.append(msgspec.structs.replace(event, payout_max_m=payout_max_m))
+    world.restart()
+    for path, name in (("match/winner", "home"), ("final/winner", "red"), ("race/winner", "one")):
+        world.settle(path, won(name))
+    settled = world.events[-2]
+    assert isinstance(settled, ev.BetSettled)
+    assert (settled.paid_m, settled.capped_m, world.state("b0").capped_m) == (paid_m, capped_m, capped_m)
+    world.settle("race/winner", half_lost("one"))
+    assert (world.book.bets["b0"].paid_m, world.book.bets["b0"].capped_m) == (3_000, 0)
+    world.check()
+
+
+@pytest.mark.parametrize(("settle_provisional", "status"), [(False, OPEN), (True, LOST)])
+def test_a_provisional_result_settles_only_where_the_operator_wants_it(
+    settle_provisional: bool,  # noqa: FBT001  (a case)
+    status: BetStatus,
+) -> None:
+    """UOF certainty: 1 provisional, 2 confirmed."""
+    world = World(settle_provisional=settle_provisional)
+    world.customer("ann", 10_000)
+    world.fed_market("match/winner", home=20_000, away=20_000)
+    bet = world.bet("ann", 1_000, HOME)
+    provisional = (fe.MarketResults("winner", (lost("home"), won("away"))),)
+    world.feed(fe.Settlement, fixture="match", markets=provisional, certainty=1)
+    world.run()
+    assert (bet.status, world.at("match/winner").settled) == (status, settle_provisional)
+    confirmed = (fe.MarketResults("winner", (won("home"), lost("away"))),)
+    world.feed(fe.Settlement, fixture="match", markets=confirmed, certainty=2)
+    world.run()
+    assert (bet.status, world.cash("ann")) == (WON, 11_000)
     world.check()
 
 
