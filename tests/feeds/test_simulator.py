@@ -176,7 +176,10 @@ def test_every_book_that_is_told_sums_to_its_overround(kind: type[Fixture], seed
             changed: bool = super()._reprice(market, chances)
             pairs = [(chance, price) for chance, price in zip(chances, market.prices, strict=True) if price]
             assert bool(pairs) == (market.status is FeedStatus.ACTIVE)
-            if pairs and not market.parts:
+            if pairs and market.parts:
+                ((chance, price),) = pairs
+                assert chance * price <= 10_000, "never above the fair price"
+            elif pairs:
                 books += 1
                 target = (1 + self.overround) * sum(chance for chance, _ in pairs)
                 asked = sum(10_000 / price for _, price in pairs)
@@ -245,6 +248,31 @@ def test_a_race_to_win_is_offered_each_way_at_the_usual_terms() -> None:
         assert not terms.places, "0: the usual ones, by the number of runners"
         kinds.add(terms.handicap)
     assert kinds == {False, True}
+
+
+def test_each_fixture_has_a_bet_delay_of_its_own() -> None:
+    def told(seed: int, delay_max_ms: int) -> set[int]:
+        fixture = FootballFixture(frame(seed), replace(SETTINGS, delay_max_ms=delay_max_ms))
+        return {message.delay_ms for message in fixture.image() if isinstance(message, feed.MarketImage)}
+
+    found = [told(seed, 3_000) for seed in range(20)]
+    assert all(len(each) == 1 for each in found), "one for all markets, from the announcement on"
+    delays = set().union(*found)
+    assert len(delays) > 10
+    assert 500 <= min(delays) <= max(delays) <= 3_000
+    assert told(1, 0) == {0}
+
+
+@SOME
+@given(SEEDS)
+def test_one_team_wins_the_league_of_the_matches(seed: int) -> None:
+    settings = replace(EVENTFUL, cancel_chance=0.0, abandon_chance=0.0)
+    outright, match, told = OutrightFixture(frame(seed), settings), FootballFixture(frame(seed), settings), Told()
+    told.hear(outright.messages(FOR_EVER))
+    (results,) = told.results.values()
+    assert sum(each.result for each in results) == 1
+    assert outright.sport == match.sport
+    assert outright.outright_of == match.competition != outright.competition, "else it could not be combined with itself"
 
 
 @SOME
