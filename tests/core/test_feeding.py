@@ -11,7 +11,8 @@ from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import feed as fe
 from core.messages.answers import Accepted
-from tests.core.world import NOON, World, refused, won
+from core.messages.results import EachWay
+from tests.core.world import NOON, World, lost, refused, won
 
 HOME = ("derby/winner", "home", 21_500)
 OVER = ("derby/totals", "over", 20_000)
@@ -274,3 +275,73 @@ def test_a_feed_cannot_grow_the_book_beyond_its_bounds(bound: str) -> None:
     ]
     assert [getattr(answer, "detail", "") for answer in answers].count(bound.split("_", maxsplit=1)[0]) == 1
     assert sum(answer is not None for answer in answers) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "another"),
+    [
+        ("specifiers", {"total": "2.5"}, {"total": "3.5"}),
+        ("each_way", EachWay(3, 1, 5), EachWay(4, 1, 5)),
+        ("delay_ms", 5_000, 8_000),
+        ("winners", 2, 3),
+    ],
+)
+def test_the_terms_of_a_market_are_journalled_when_they_change_and_not_again(
+    world: World, field: str, value: object, another: object
+) -> None:
+    for said in (value, another):
+        before = len(world.events)
+        for _ in range(2):
+            assert world.image("derby/terms", message={field: said}, over=20_000, under=18_000) is None
+        assert [type(event) for event in world.events[before:]] == [ev.MarketDefined]
+        assert getattr(world.at("derby/terms"), field) == said
+    world.check()
+
+
+def test_an_outright_says_whose_it_is(world: World) -> None:
+    fields: dict[str, Any] = {"fixture": "cup", "name": "cup", "sport": "football", "competition": "outrights"}
+    before = len(world.events)
+    for _ in range(2):
+        world.feed(fe.FixtureChange, "pre", start_ms=NOON, outright_of="cup", **fields)
+    assert [type(event) for event in world.events[before:]] == [ev.FixtureDefined]
+    assert refused(world.place("ann", 100, HOME, OTHER)) == "LEGS_NOT_COMBINABLE"
+    world.check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (fe.Withdrawal, {"selection": "home", "price": 21_500, "at_ms": NOON}),
+        (fe.StartingPrices, {"prices": (co.NamedPrice("home", 21_500),)}),
+    ],
+)
+def test_news_of_a_race_are_of_a_market_that_is_known_and_the_producers_own(
+    world: World, kind: type[fe.FeedMessage], fields: dict[str, Any]
+) -> None:
+    for producer, fixture, market, reason in (
+        ("live", "nowhere", "winner", "FIXTURE_UNKNOWN"),
+        ("live", "derby", "corners", "MARKET_UNKNOWN"),
+        ("pre", "derby", "winner", "PRICE_NOT_OURS"),
+    ):
+        assert refused(world.feed(kind, producer, fixture=fixture, market=market, **fields)) == reason
+    assert world.feed(kind, fixture="derby", market="winner", **fields) is None
+    world.run()
+    world.check()
+
+
+def test_one_market_that_is_passed_over_does_not_keep_the_others_from_their_results(world: World) -> None:
+    bet = world.bet("ann", 1_000, OVER)
+    markets = (
+        fe.MarketResults("corners", (won("over"),)),
+        fe.MarketResults("winner", (won("home"),)),
+        fe.MarketResults("totals", (won("over"), lost("under"))),
+    )
+    assert refused(world.feed(fe.Settlement, fixture="derby", markets=markets)) == "MARKET_UNKNOWN"
+    world.run()
+    assert (bet.paid_m, world.at("derby/winner").settled) == (2_000, False)
+    for what in ("results", "cancel", "withdrawals"):
+        answer = world.feed(fe.Rollback, fixture="derby", markets=("winner", "totals"), what=what)
+        assert refused(answer) == "NOTHING_TO_CHANGE"
+    world.run()
+    assert bet.paid_m == 0
+    world.check()

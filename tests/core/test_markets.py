@@ -10,6 +10,7 @@ from core.messages import commands as co
 from core.messages import feed as fe
 from core.messages.answers import Accepted
 from core.messages.commands import NamedSelection
+from core.messages.results import EachWay, Result
 from tests.core.world import NOON, World, refused, won
 
 HOME = ("match/winner", "home", 21_500)
@@ -237,3 +238,54 @@ def test_there_are_no_more_than_the_bound_allows(
     assert len(world.book.fixtures) == fixtures
     assert len(world.events) == count + 1
     assert [len(fixture.markets) for fixture in world.book.fixtures.values()] == [1, 1]
+
+
+def test_a_market_may_be_offered_each_way_from_now_on(world: World) -> None:
+    """And no more: who has a place part keeps it."""
+    prices = dict.fromkeys("abcdefgh", 50_000)
+    world.defined("race/win", prices)
+    leg = ("race/win", "a", 50_000)
+    assert refused(world.place("ann", 1_000, leg, each_way=True)) == "EACH_WAY_NOT_OFFERED"
+    world.race("race/win", **prices)
+    bet = world.bet("ann", 1_000, leg, each_way=True)
+    world.defined("race/win", prices)
+    assert refused(world.place("ann", 1_000, leg, each_way=True)) == "EACH_WAY_NOT_OFFERED"
+    assert bet.legs[0].place == EachWay(3, 1, 5)
+    world.settle("race/win", Result("b", 1, position=1), Result("a", 0, position=2))
+    assert bet.paid_m == 900
+    world.check()
+
+
+@pytest.mark.parametrize(
+    ("rule", "sport", "competition", "together"),
+    [
+        ("its own competition", "football", "cup", False),
+        ("of another sport", "tennis", "cup", True),
+        ("another competition", "football", "league", True),
+    ],
+)
+def test_an_outright_is_not_combinable_with_the_matches_of_its_competition(
+    world: World, rule: str, sport: str, competition: str, *, together: bool
+) -> None:
+    world.fixture("season", sport=sport, competition="outrights", outright_of=competition)
+    world.market("season/outright", red=50_000)
+    answer = world.place("ann", 1_000, HOME, ("season/outright", "red", 50_000))
+    assert isinstance(answer, Accepted) == together, rule
+    assert together or refused(answer) == "LEGS_NOT_COMBINABLE"
+    # A correction of the fixture counts from then on.
+    world.fixture("season", sport=sport, competition="outrights")
+    assert isinstance(world.place("ann", 1_000, HOME, ("season/outright", "red", 50_000)), Accepted)
+    world.check()
+
+
+def test_what_a_market_is_is_shown(world: World) -> None:
+    world.defined(
+        "match/terms",
+        {"over": 20_000},
+        specifiers={"total": "2.5"},
+        each_way=EachWay(3, 1, 5),
+        delay_ms=5_000,
+    )
+    image = world.engine.image(world.at("match/terms"), world.now)
+    assert (image.specifiers, image.each_way, image.delay_ms) == ({"total": "2.5"}, EachWay(3, 1, 5), 5_000)
+    world.check()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core import settling
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.answers import Accepted, Answer, Rejected
@@ -479,4 +480,33 @@ def test_a_crash_amid_the_count_ends_in_the_same_money() -> None:
     world.run()
     assert world.book.bets["big"].paid_m == 822_894
     assert [event.paid_m for event in world.events if isinstance(event, ev.BetSettled)] == [822_894]
+    world.check()
+
+
+def test_no_more_large_systems_are_counted_at_once_than_the_bound_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds memory; the others wait for their turn, and all are paid."""
+    monkeypatch.setattr(settling, "TALLIES_MAX", 1)
+    world = meeting()
+    big(world, "bigger", *range(1, RACES), RACES + 1)
+    for number in range(1, RACES):
+        world.settle(f"r{number}/win", *FIRST)
+    world.results(f"r{RACES}/win", *FIRST)
+    world.results(f"r{RACES + 1}/win", *FIRST)
+    while world.book.settling:
+        world.tick()
+        assert len(world.book.tallies) <= 1
+    assert [world.book.bets[name].paid_m for name in ("big", "bigger")] == [822_894, 822_894]
+    world.check()
+
+
+def test_a_large_system_that_cannot_win_is_not_counted() -> None:
+    world = meeting()
+    for number in range(1, RACES + 1):
+        world.results(f"r{number}/win", Result("b", 1, position=1), lost("a"))
+    ticks = 0
+    while world.book.settling:
+        world.tick()
+        ticks += 1
+    assert ticks == RACES
+    assert world.book.bets["big"].status == LOST
     world.check()
