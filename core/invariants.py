@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from core import ledger, liability, protection
 from core.book import Bet, Book, Customer, Fixture, Market
-from core.messages.events import BetStatus
+from core.messages.events import BetStatus, Stage
 from core.units import PRICE_ONE, payout_down
 
 
@@ -23,6 +23,7 @@ def check(book: Book) -> None:
     assert book.liability_m == sum(fixture.liability_m for fixture in book.fixtures.values())
     _check_levels(book)
     _check_granted(book)
+    _check_pending(book)
     for key, market in book.settling.items():
         assert market.due, key
     assert len(book.answers) == sum(len(queue) for queue in book.expiring)
@@ -63,9 +64,12 @@ def _check_money(book: Book) -> None:
         assert total_m == 0, f"the accounts in {currency} sum to {total_m}"
     stakes_m = sum(bet.running_stake_m for bet in book.bets.values() if bet.status == BetStatus.OPEN)
     assert stakes_m == sum(customer.open_stakes_m for customer in book.customers.values())
-    reserved_m = sum(reserve.amount_m for reserve in book.reserves.values())
-    reserved_m += sum(pending.reserved_m for pending in book.pending.values())
-    assert reserved_m == sum(customer.reserved_m for customer in book.customers.values())
+    reserved = dict.fromkeys(book.customers, 0)
+    for reserve in book.reserves.values():
+        reserved[reserve.customer.id] += reserve.amount_m
+    for pending in book.pending.values():
+        reserved[pending.customer.id] += pending.reserved_m
+    assert reserved == {customer.id: customer.reserved_m for customer in book.customers.values()}
 
 
 def _check_customers(book: Book) -> None:
@@ -96,7 +100,6 @@ def _check_customers(book: Book) -> None:
 def _check_customer(customer: Customer, open_stakes_m: int, winnings_m: int) -> None:
     assert customer.open_stakes_m == open_stakes_m, customer.id
     assert customer.liability_m == winnings_m, customer.id
-    assert customer.reserved_m >= 0, customer.id
 
 
 def _check_market(market: Market, offered: list[Bet]) -> None:
@@ -170,3 +173,20 @@ def _check_granted(book: Book) -> None:
                 assert (free_bet.ends_ms, customer.id, name) in endings, (customer.id, name)
     assert book.granted == granted
     assert book.earned.keys() == earned
+
+
+def _check_pending(book: Book) -> None:
+    """Bets that wait: each has its turn, is counted at its customer, and has an offer where that is its stage."""
+    turns = set(book.deciding)
+    waiting = dict.fromkeys(book.customers, 0)
+    for name, pending in book.pending.items():
+        assert pending.id == name, name
+        assert name not in book.bets, name
+        answered = pending.verdict is not None or pending.taken is not None
+        assert (0 if answered else pending.until_ms, pending.number, name) in turns, name
+        assert (pending.offer is not None) == (pending.offered is not None) == (pending.stage == Stage.OFFERED), name
+        assert pending.offered is None or pending.offered.stake_m == pending.reserved_m, name
+        assert pending.verdict is None or pending.stage == Stage.REFERRED, name
+        assert pending.taken is None or pending.stage != Stage.DELAYED, name
+        waiting[pending.customer.id] += 1
+    assert waiting == {customer.id: customer.pending for customer in book.customers.values()}

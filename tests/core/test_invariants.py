@@ -8,15 +8,19 @@ import pytest
 
 from core import invariants
 from core.book import Book
-from tests.core.world import World
+from tests.core.world import NOON, World
 
 
 @pytest.fixture
 def book() -> Book:
-    world = World()
+    world = World(stake_max_m=1_000)
     world.customer("ann", 10_000)
+    world.customer("bob", 10_000)
     world.market("match/winner", home=20_000, away=18_000)
     world.bet("ann", 1_000, ("match/winner", "home", 20_000), id="b1")
+    world.waiting("bob", 1_500, ("match/winner", "away", 18_000), id="offered", refer=True)
+    world.judge("offered", "offer", stake_m=1_200)
+    world.waiting("bob", 2_000, ("match/winner", "away", 18_000), id="referred", refer=True)
     world.check()
     return world.book
 
@@ -34,6 +38,11 @@ def _customer(book: Book, **changed: int) -> None:
 def _bet(book: Book, **changed: int) -> None:
     for name, value in changed.items():
         setattr(book.bets["b1"], name, value)
+
+
+def _waiting(book: Book, name: str, **changed: object) -> None:
+    for field, value in changed.items():
+        setattr(book.pending[name], field, value)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +68,15 @@ def _bet(book: Book, **changed: int) -> None:
             lambda book: book.settling.update({("match", "winner"): book.fixtures["match"].markets["winner"]}),
         ),
         ("an answer out of its queue", lambda book: book.expiring[False].pop()),
+        ("a bet that waits without a turn", lambda book: book.deciding.pop()),
+        ("a bet that waits for another time", lambda book: _waiting(book, "referred", until_ms=NOON)),
+        ("a reserve of another bet that waits", lambda book: _waiting(book, "referred", reserved_m=2_001)),
+        ("an offer of another stake", lambda book: _waiting(book, "offered", reserved_m=1_201)),
+        ("an offer before its stage", lambda book: _waiting(book, "offered", stage=1)),
+        ("an offer that is not counted", lambda book: _waiting(book, "offered", offered=None)),
+        ("an offer that was taken before it was made", lambda book: _waiting(book, "referred", taken=True, stage=0)),
+        ("a bet that waits and is taken", lambda book: book.bets.update(referred=book.bets["b1"])),
+        ("the count of bets that wait", lambda book: _customer(book, pending=1)),
     ],
 )
 def test_a_planted_fault_is_found(book: Book, rule: str, plant: Callable[[Book], object]) -> None:
