@@ -1,7 +1,8 @@
 """PostgreSQL: what people query, made from the journal and held against it.
 
-Reading order: connection (connecting, migrations, a bet that the engine has forgotten), slices (events become rows),
-tables (rows are written), projector (follows the journal), audit_state and audit (tables against the rebuilt state).
+Reading order: connection (connecting, migrations, a bet that the engine has forgotten), slices and folding/ (events
+become rows), tables and writing/ (rows are written), projector (follows the journal), audit, audit_state and comparing/
+(tables against the rebuilt state).
 """
 
 from adapters.postgres.connection import AWAY, SCHEMA, MigrationError, bet, connect, migrate, pool

@@ -41,25 +41,25 @@ def _bet_pending(rows: Slice, number: int, event: ev.BetPending) -> None:
 
 
 def _referral_answered(rows: Slice, number: int, event: ev.ReferralAnswered) -> None:
-    rows.answered.append((number, event.bet, answer_json(event)))
+    rows.answered.append((number, event.bet, _json(answer_facts(event)).decode()))
     rows.act(number, event, (event.bet,), f"{event.action}: {event.reason}".removesuffix(": "))
 
 
-def answer_json(event: ev.ReferralAnswered) -> str:
+def answer_facts(event: ev.ReferralAnswered) -> dict[str, Any]:
     """A trader's answer as it stands in `pending_bets`."""
     names = "author", "action", "stake_m", "prices", "until_ms", "reason"
-    return _json({name: getattr(event, name) for name in names}).decode()
+    return {name: getattr(event, name) for name in names}
 
 
 def _bet_offered(rows: Slice, number: int, event: ev.BetOffered) -> None:
-    rows.offered.append((number, event.bet.id, event.until_ms, event.returned_m, offer_json(event)))
+    rows.offered.append((number, event.bet.id, event.until_ms, event.returned_m, _json(offer_facts(event)).decode()))
     rows.move(number, event)
     rows.act(number, event, (event.bet.id,))
 
 
-def offer_json(event: ev.BetOffered) -> str:
+def offer_facts(event: ev.BetOffered) -> dict[str, Any]:
     """The bet that a trader offers as it stands in `pending_bets`, its fields by name."""
-    return _json(msgspec.structs.asdict(event.bet)).decode()
+    return msgspec.structs.asdict(event.bet)
 
 
 def _offer_answered(rows: Slice, number: int, event: ev.OfferAnswered) -> None:

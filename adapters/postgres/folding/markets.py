@@ -138,10 +138,16 @@ def _fixture_scored(rows: Slice, number: int, event: ev.FixtureScored) -> None:
 
 
 def _limit_set(rows: Slice, number: int, event: ev.LimitSet) -> None:
-    node = event.sport, event.competition, event.fixture, event.market_type, event.market, event.selection
+    names = "sport", "competition", "fixture", "market_type", "market", "selection"
+    node = {name: getattr(event, name) for name in names}
     limits = event.stake_max_m, event.payout_max_m, event.liability_max_m, _json(event.ramp).decode()
-    rows.inserts["limit_changes"].append((number, event.ts_ms, *node, *limits))
-    rows.act(number, event, tuple(filter(None, node)) or ("book",))
+    rows.inserts["limit_changes"].append((number, event.ts_ms, *node.values(), *limits))
+    rows.act(number, event, node_words(node))
+
+
+def node_words(node: dict[str, str]) -> tuple[str, ...]:
+    """A node of the limits tree in words: "sport", "football", "competition", "cup"; or "book"."""
+    return tuple(word for name, value in node.items() if value for word in (name, value)) or ("book",)
 
 
 HANDLERS: Final[dict[type, Callable[[Slice, int, Any], None]]] = {
