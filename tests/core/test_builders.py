@@ -248,9 +248,10 @@ def test_its_parts_are_for_ever() -> None:
 def test_a_feed_brings_and_prices_it() -> None:
     world = World()
     world.customer("ann", 10_000)
-    world.fed_market("match/result", **{"1": 20_000, "2": 20_000})
+    sides: dict[str, Any] = {"1": 20_000, "2": 20_000}
+    world.fed_market("match/result", **sides)
     world.image("match/both", yes=20_000, no=20_000)
-    message = {"parts": (("result", "1"), ("both", "yes"))}
+    message: dict[str, Any] = {"parts": (("result", "1"), ("both", "yes"))}
     assert refused(world.image("match/built", message={"parts": (("result", "1"),)}, yes=35_000))
     assert world.image("match/built", message=message, yes=35_000) is None
     before = len(world.events)

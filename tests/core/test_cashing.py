@@ -343,13 +343,14 @@ def test_a_bet_that_is_sold_whole_is_done_whatever_comes() -> None:
     assert (bet.status, bet.paid_m, bet.cashed_out_m) == (CASHED_OUT, 0, 15_000)
     assert (world.cash("ann"), world.of("ann").open_stakes_m, world.of("ann").liability_m) == (105_000, 0, 0)
     assert world.at("match/winner").liability_m == 0
-    for happens in (
+    steps: tuple[Callable[[], None], ...] = (
         lambda: world.settle("match/winner", won("home")),
         lambda: world.roll_back("match/winner"),
         lambda: world.settle("match/winner", lost("home")),
         lambda: world.cancel("match/winner"),
         lambda: world.roll_back("match/winner", "cancel"),
-    ):
+    )
+    for happens in steps:
         happens()
         assert (bet.status, world.cash("ann")) == (CASHED_OUT, 105_000)
         world.check()

@@ -246,7 +246,7 @@ def test_a_market_may_be_offered_each_way_from_now_on(world: World) -> None:
     world.defined("race/win", prices)
     leg = ("race/win", "a", 50_000)
     assert refused(world.place("ann", 1_000, leg, each_way=True)) == "EACH_WAY_NOT_OFFERED"
-    world.race("race/win", **prices)
+    world.defined("race/win", prices, each_way=EachWay())
     bet = world.bet("ann", 1_000, leg, each_way=True)
     world.defined("race/win", prices)
     assert refused(world.place("ann", 1_000, leg, each_way=True)) == "EACH_WAY_NOT_OFFERED"

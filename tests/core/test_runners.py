@@ -35,13 +35,19 @@ def stage(price: int = 90_000, runners: int = 8, terms: EachWay | None = None, *
     return world
 
 
+def oaks(world: World) -> None:
+    """A second race of eight, all at 5.0."""
+    world.fixture("oaks", sport="racing")
+    world.defined("oaks/win", dict.fromkeys("abcdefgh", 50_000), each_way=EachWay())
+
+
 def finish(world: World, *order: str, path: str = PATH, due: bool = False) -> None:
     """The race as it came in: "a", "bc", "d" is a dead heat of b and c for the second place; the rest are unplaced."""
     results = []
     position = 1
     for group in order:
         shared = (1, len(group)) if position == 1 else (1, 1)
-        results += [Result(name, int(position == 1), 0, *shared, position) for name in group]
+        results += [Result(name, 1 if position == 1 else 0, 0, *shared, position) for name in group]
         position += len(group)
     world.results(path, *results)
     if not due:
@@ -187,7 +193,7 @@ def test_results_of_an_each_way_market_need_the_winners_position() -> None:
 def test_an_each_way_double_is_a_win_double_and_a_place_double(rule: str, first: str, second: str, paid_m: int) -> None:
     for order in permutations([(PATH, first), ("oaks/win", second)]):
         world = stage(50_000)
-        world.race("oaks/win", **dict.fromkeys("abcdefgh", 50_000))
+        oaks(world)
         bet = world.bet("ann", 1_000, (PATH, "a", 50_000), ("oaks/win", "a", 50_000), each_way=True)
         for path, came_in in order:
             finish(world, *came_in.split(), path=path)
@@ -196,7 +202,7 @@ def test_an_each_way_double_is_a_win_double_and_a_place_double(rule: str, first:
 
 def test_a_withdrawn_runner_makes_an_each_way_double_two_singles() -> None:
     world = stage(50_000)
-    world.race("oaks/win", **dict.fromkeys("abcdefgh", 50_000))
+    oaks(world)
     bet = world.bet("ann", 1_000, (PATH, "a", 50_000), ("oaks/win", "a", 50_000), each_way=True)
     withdraw(world, "a", 50_000)
     finish(world, "a", path="oaks/win")

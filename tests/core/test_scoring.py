@@ -181,7 +181,7 @@ def race(terms: EachWay | None = None) -> World:
     world = World()
     world.customer("ann", 10_000)
     prices = dict.fromkeys("abcdefgh", 50_000)
-    world.race("derby/win", **prices)
+    world.fixture("derby", sport="racing")
     world.defined("derby/win", prices, market_type="win", each_way=terms or EachWay())
     for name in "abcd":
         world.bet("ann", 1_000, ("derby/win", name, 50_000), each_way=True, id=name)
@@ -345,7 +345,7 @@ HOME = ("match/result", "1", 20_000)
 
 def fed(**changed: int | bool) -> World:
     """Producer `live` has 60 totals, `pre` the result; the desk has corners."""
-    world = World(**changed)  # type: ignore[arg-type]
+    world = World(**changed)
     world.customer("ann", 100_000)
     world.fed_market("match/totals", message=TOTALS, over=20_000, under=20_000)
     for number in range(60):
