@@ -307,16 +307,10 @@ def reconsider(book: Book, market: Market, ts_ms: int) -> None:
 
     While any is, the market takes no new ones.
     """
-    _due(book, market, ts_ms, market.settled or any(not to_ms for _, to_ms in market.cancels))
     market.deductions = deductions(market)
+    _due(book, market, ts_ms)
     for combination in market.combinations:
-        closed = all(part.market.closed_ms for part in combination.parts)
-        _due(
-            book,
-            combination,
-            ts_ms,
-            closed or combination.settled or any(not to_ms for _, to_ms in combination.cancels),
-        )
+        _due(book, combination, ts_ms)
 
 
 def deductions(market: Market) -> tuple[tuple[int, int], ...]:
@@ -328,8 +322,13 @@ def deductions(market: Market) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _due(book: Book, market: Market, ts_ms: int, closed: bool) -> None:  # noqa: FBT001
+def _due(book: Book, market: Market, ts_ms: int) -> None:
     key = market.fixture.id, market.id
+    closed = (
+        market.settled
+        or any(not to_ms for _, to_ms in market.cancels)
+        or (bool(market.parts) and all(part.market.closed_ms for part in market.parts))
+    )
     market.closed_ms = ts_ms if closed else 0
     book.closed.pop(key, None)
     if closed:

@@ -322,3 +322,22 @@ def test_a_part_is_kept_while_its_combination_is() -> None:
     assert archived.index("built") < min(archived.index(market) for market, _ in PARTS)
     assert (world.book.fixtures, world.book.bets) == ({}, {})
     world.check()
+
+
+@pytest.mark.parametrize("what", ["cancel", "results"])
+def test_it_stays_closed_with_its_parts_when_its_own_results_or_cancel_are_taken_back(what: str) -> None:
+    """It was open for ever, and its fixture never forgotten."""
+    world = stage()
+    for path in PATHS:
+        decide(world, path, won)
+    if what == "cancel":
+        world.cancel("match/built")
+    else:
+        world.settle("match/built", void("yes"))
+    world.roll_back("match/built", what)
+    assert world.at("match/built").closed_ms
+    world.wait(86_400_000)
+    for _ in range(20):
+        world.tick()
+    assert list(world.book.fixtures) == ["final"]
+    world.check()
