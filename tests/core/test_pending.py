@@ -737,9 +737,14 @@ def _rebuilt(world: World, events: int | None = None) -> Engine:
     return engine
 
 
+def _accepted_in_vain(world: World) -> None:
+    world.price("match/winner", "home", 15_000)
+    world.judge("b1", "accept")
+
+
 ANSWERS: list[tuple[str, Callable[[World], object]]] = [
     ("accepted", lambda world: world.judge("b1", "accept")),
-    ("accepted in vain", lambda world: (world.price("match/winner", "home", 15_000), world.judge("b1", "accept"))),
+    ("accepted in vain", _accepted_in_vain),
     ("declined", lambda world: world.judge("b1", "decline", reason="no")),
     ("offered", lambda world: world.judge("b1", "offer", stake_m=1_500, until_ms=NOON + 9_000)),
     ("taken", lambda world: (world.judge("b1", "offer", stake_m=1_500), world.take("ann", "b1"))),

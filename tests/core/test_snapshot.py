@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
-from core import snapshot
+from core import engine, snapshot
 from core.book import Book
+from core.grading.scores import FootballScore
 from core.messages import commands as co
-from tests.core.world import NOON, World, replayed, won
+from core.messages import events as ev
+from core.messages import queries as qu
+from core.messages.answers import Accepted, CashOutQuote, Done
+from core.messages.results import EachWay, Result
+from tests.core.world import NOON, World, leg, replayed, running_sums, won
 
 HOME = ("match/winner", "home", 20_000)
 RED = ("final/winner", "red", 30_000)
 
 
+DAY = 86_400_000
+
+
 @pytest.fixture
 def world() -> World:
-    """One of everything: bets open, settled, void and due; answers, reserves, windows, overrides, a feed."""
-    world = World(slice_max=3)
+    """One of everything: bets open, settled, due and waiting; answers, reserves, limits, tokens, scores, a feed."""
+    world = World(slice_max=3, stake_max_m=1_000, payout_max_m=100_000)
     world.customer("ann", 100_000)
     world.customer("bob", 100_000)
     world.market("match/winner", home=20_000, away=18_000)
     world.market("final/winner", red=30_000, blue=14_000)
     world.market("race/places", winners=2, one=20_000, two=20_000, three=40_000)
-    world.fed_market("derby/winner", home=21_500)
+    message = {"group": "main", "specifiers": {"total": "2.5"}, "cut_off_ms": NOON + DAY}
+    world.fed_market("derby/winner", message=message, home=21_500)
+    world.fixture("champion", outright_of="cup")
+    _settings(world)
+    _races(world)
+    _rich_bets(world)
     for number in range(10):
         world.bet("ann", 100 + number, HOME)
         world.bet("bob", 100, HOME, RED)
@@ -34,27 +48,137 @@ def world() -> World:
     world.done(co.Reserve, id="r1", customer="bob", amount_m=500, provider="card", hold_until_ms=NOON + 10**6)
     world.place("ann", 1, HOME)
     world.cancel("match/winner", 1, 2)
+    _waiting_bets(world)
+    for number in range(60):
+        world.market(f"long/m{number}", yes=20_000)
+    world.done(co.SettleFixture, fixture="long", score=FootballScore((2, 1)))
     world.results("match/winner", won("home"))
     world.tick()
-    world.desk(co.SuspendMarket, "final/winner")
+    _parted(world, co.AnswerReferral, bet="judged", action="accept", author="trader")
+    _parted(world, co.TakeOffer, bet="taken", customer="ann")
+    world.desk(co.SuspendMarket, "race/places")
     return world
+
+
+def _settings(world: World) -> None:
+    """What customers and the desk can set: each field of each row has something in it."""
+    ramp = (co.Ramp(DAY, 5_000), co.Ramp(2 * DAY, 2_500))
+    world.done(co.SetLimit, liability_max_m=10**9)
+    world.done(co.SetLimit, sport="football", competition="cup", liability_max_m=10**8, ramp=ramp)
+    world.done(co.SetLimit, fixture="match", payout_max_m=90_000)
+    world.done(co.SetLimit, fixture="match", market="winner", selection="home", stake_max_m=900)
+    world.done(co.SetCustomerFactor, customer="bob", factor_bp=9_000, sport="football")
+    world.done(co.VerifyCustomer, customer="ann", verified=True, reason="")
+    world.done(co.SetRate, currency="GBP", rate=1_170_001)
+    world.done(co.OpenCustomer, customer="cid", currency="GBP")
+    world.done(co.Deposit, customer="cid", amount_m=10_000, provider="bank")
+    world.done(co.OpenCustomer, customer="dan", currency="EUR")
+    world.done(co.SetCustomerStatus, customer="dan", suspended=True, reason="")
+    for kind, until_ms in (("time_out", NOON + DAY), ("self_exclusion", NOON + 2 * DAY)):
+        world.done(co.ExcludeCustomer, customer="dan", kind=kind, until_ms=until_ms)
+    for limit_m in (50_000, 60_000):
+        world.done(co.SetOwnLimit, customer="bob", kind="loss", period="week", limit_m=limit_m)
+    for token in ("free", "spent"):
+        world.done(co.GrantFreeBet, customer="ann", token=token, stake_m=400, ends_ms=NOON + DAY, price_min=15_000)
+    match = {"deposit_m": 10_000, "bonus_m": 2_000, "times": 2, "ends_ms": NOON + DAY, "price_min": 12_000}
+    world.done(co.GrantBonus, customer="bob", bonus="welcome", **match)
+
+
+def _races(world: World) -> None:
+    """One with a runner out; one that is run: a bet at the starting price wins more than it may."""
+    world.race("ascot/win", terms=EachWay(2, 1, 4), dobbin=50_000, star=30_000, grey=80_000)
+    world.race("epsom/win", bay=30_000, roan=30_000)
+    world.done(co.SetLimit, fixture="epsom", market="win", payout_max_m=200)
+    bay = (leg("epsom/win", "bay", 30_000, starting_price=True),)
+    assert isinstance(world.command(co.PlaceBet, customer="bob", stake_m=100, legs=bay), Accepted)
+    world.desk(co.SetStartingPrices, "epsom/win", prices=(co.NamedPrice("bay", 35_000),))
+    world.settle("epsom/win", Result("bay", 1, position=1))
+    assert world.cash("bob") == 100_000 - 100 + 300
+
+
+def _rich_bets(world: World) -> None:
+    """Bets of every kind; a sale; a leg that is void; a bet builder."""
+    world.market("match/more", yes=20_000, no=18_000)
+    world.defined("match/builder", {"both": 60_000}, parts=(("winner", "home"), ("more", "yes")))
+    dobbin, star = ("ascot/win", "dobbin", 50_000), ("ascot/win", "star", 30_000)
+    world.bet("ann", 600, dobbin, HOME, RED, id="system", folds=(2, 3), each_way=False)
+    world.bet("ann", 400, dobbin, each_way=True)
+    world.bet("ann", 400, star, free_bet="spent")
+    world.bet("cid", 500, star, id="sold")
+    world.bet("ann", 100, ("match/builder", "both", 60_000))
+    legs = (leg(*dobbin, banker=True), leg(*HOME), leg(*RED))
+    assert isinstance(world.command(co.PlaceBet, customer="bob", stake_m=90, legs=legs, folds=(1, 2)), Accepted)
+    quote = world.send(qu.GetCashOut("cid", "sold", 4_000))
+    assert isinstance(quote, CashOutQuote)
+    world.done(co.CashOut, customer="cid", bet="sold", offer_m=quote.offer_m)
+    world.done(co.VoidBet, bet="system", reason="", leg=2)
+    world.desk(co.WithdrawSelection, "ascot/win", selection="grey", price=80_000, at_ms=NOON + 1)
+    world.run()
+
+
+def _waiting_bets(world: World) -> None:
+    """Of every stage one, and two that somebody has answered, what follows being still to come."""
+    world.run()
+    world.defined("cup/winner", {"gold": 20_000, "silver": 30_000}, delay_ms=5_000)
+    gold = ("cup/winner", "gold", 20_000)
+    world.waiting("ann", 100, gold, RED, id="delayed")
+    for name in ("referred", "offered", "judged", "taken"):
+        world.waiting("ann", 2_000, RED, id=name, refer=True)
+    for name in ("offered", "taken"):
+        assert isinstance(world.judge(name, "offer", stake_m=1_500, prices=(29_000,)), Done)
+
+
+def _parted(world: World, kind: type[co.Command], **fields: Any) -> None:
+    """A command of which the journal has the first event alone, as a crash between two appends leaves it."""
+    book = world.book
+    command = kind(id=f"parted {fields['bet']}", expires_ms=world.now, **fields)
+    event = engine.DECIDERS[kind](book, world.engine.limits, command, engine.digest(command), world.now)
+    assert isinstance(event, ev.ReferralAnswered | ev.OfferAnswered)
+    world.events.append(world.engine.apply(event))
 
 
 def test_a_state_is_the_same_after_a_snapshot(world: World) -> None:
     assert world.at("match/winner").due
     chunks = list(snapshot.encode(world.book))
-    restored = snapshot.restore(chunks)
+    restored, again = snapshot.restore(chunks), replayed(world.events)
     assert list(snapshot.encode(restored)) == chunks
-    assert (
-        snapshot.state_hash(restored) == snapshot.state_hash(world.book) == snapshot.state_hash(replayed(world.events))
-    )
+    assert snapshot.state_hash(restored) == snapshot.state_hash(world.book) == snapshot.state_hash(again)
+    assert running_sums(restored) == running_sums(world.book) == running_sums(again)
+    world.check()
+
+
+def test_the_world_of_these_tests_has_something_in_every_field(world: World) -> None:
+    """A field that no snapshot of theirs holds would be lost without a test that fails."""
+    chunks = [msgspec.msgpack.decode(chunk, type=snapshot.Chunk) for chunk in snapshot.encode(world.book)]
+    named: dict[type, set[str]] = {}
+    for chunk in chunks:
+        _note_fields(chunk, named)
+    rows = [kind for kind in vars(snapshot).values() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
+    rows = [kind for kind in rows if kind.__module__ == snapshot.__name__]
+    missing = {kind.__name__: set(kind.__struct_fields__) - named.get(kind, set()) for kind in rows}
+    assert {kind: names for kind, names in missing.items() if names} == {}
+
+
+def _note_fields(value: object, named: dict[type, set[str]]) -> None:
+    """Which fields of which structs hold anything."""
+    if isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            held = getattr(value, name)
+            if held or name == "format":
+                named.setdefault(type(value), set()).add(name)
+            _note_fields(held, named)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _note_fields(each, named)
 
 
 def test_a_restored_engine_goes_on_as_the_first_would_have(world: World) -> None:
-    twin = World(slice_max=3)
+    twin = World()
+    twin.engine.limits = world.engine.limits
     twin.engine.book, twin.now, twin.events = snapshot.restore(snapshot.encode(world.book)), world.now, [*world.events]
     twin._ids = world._ids
     for each in (world, twin):
+        each.events.append(each.engine.start("engine-2", "0.1.0", each.now))
         each.run()
         each.settle("final/winner", won("red"))
         each.wait(10**6)
