@@ -299,7 +299,7 @@ def _races(world: World) -> None:
     mixed = (leg(*legs[0]), leg(*legs[1], starting_price=True))
     assert isinstance(world.command(co.PlaceBet, customer="ann", stake_m=300, legs=mixed, id="at-the-off"), Accepted)
     off = (leg("epsom/win", "r0", 50_000, starting_price=True),)
-    assert isinstance(world.command(co.PlaceBet, customer="ann", stake_m=20_000, legs=off, id="capped"), Accepted)
+    assert isinstance(world.command(co.PlaceBet, customer="cid", stake_m=20_000, legs=off, id="capped"), Accepted)
     world.bet("bob", 100, *legs, id="leg-void")
     world.done(co.VoidBet, bet="leg-void", reason="wrong terms", leg=1)
     world.wait(10)
