@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from base64 import b85decode
 from collections.abc import Callable
 from typing import Any
+from zlib import decompress
 
 import msgspec
 import pytest
 
-from core import engine, snapshot
+from core import engine, invariants, snapshot
 from core.book import Book
 from core.grading.scores import FootballScore
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import queries as qu
-from core.messages.answers import Accepted, CashOutQuote, Done
+from core.messages.answers import Accepted, CashOutQuote, Done, UsedLeg
 from core.messages.results import EachWay, Result
 from tests.core.world import NOON, World, leg, replayed, running_sums, won
 
 HOME = ("match/winner", "home", 20_000)
 RED = ("final/winner", "red", 30_000)
+HOME_THEN = ("m/w", "h", 20_000)
+"""In the first release's snapshot."""
 
 
 DAY = 86_400_000
@@ -191,6 +195,9 @@ def test_a_restored_engine_goes_on_as_the_first_would_have(world: World) -> None
 
 
 def _changes() -> list[tuple[str, Callable[[World], object]]]:
+    gold = ("cup/winner", "gold", 20_000)
+    free = {"customer": "ann", "token": "more", "stake_m": 100, "ends_ms": NOON + DAY}
+    away = {"selection": "blue", "price": 14_000, "at_ms": NOON + 1}
     return [
         ("a balance", lambda world: world.done(co.Deposit, customer="ann", amount_m=1, provider="bank")),
         ("a status", lambda world: world.done(co.SetCustomerStatus, customer="ann", suspended=True, reason="")),
@@ -198,6 +205,16 @@ def _changes() -> list[tuple[str, Callable[[World], object]]]:
         ("a refusal", lambda world: world.place("ann", 1, HOME)),
         ("a slice", lambda world: world.tick()),
         ("a definition", lambda world: world.market("cup/winner", a=20_000)),
+        ("a bet that waits", lambda world: world.waiting("ann", 100, gold)),
+        ("an offer", lambda world: world.judge("referred", "offer")),
+        ("an offer that is declined", lambda world: world.decline("ann", "offered")),
+        ("a limit", lambda world: world.done(co.SetLimit, sport="golf", stake_max_m=1)),
+        ("a factor", lambda world: world.done(co.SetCustomerFactor, customer="ann", factor_bp=1)),
+        ("a rate", lambda world: world.done(co.SetRate, currency="GBP", rate=1)),
+        ("a free bet", lambda world: world.done(co.GrantFreeBet, **free)),
+        ("a bonus taken back", lambda world: world.done(co.CancelBonus, customer="bob", bonus="welcome", reason="")),
+        ("a withdrawal", lambda world: world.desk(co.WithdrawSelection, "final/winner", **away)),
+        ("a leg that is void", lambda world: world.done(co.VoidBet, bet="system", leg=0, reason="")),
     ]
 
 
@@ -233,6 +250,31 @@ def test_a_snapshot_that_is_not_whole_is_refused(world: World) -> None:
     for amiss in (chunks[1:], [*chunks, chunks[-1]], [chunks[0], *chunks], [b"no msgpack", *chunks], [b""], []):
         with pytest.raises(ValueError, match=r".+"):
             snapshot.restore(amiss)
+
+
+# The chunks of a snapshot as release 0.1.0 wrote it, packed: ann has won b1; of the double b2 one leg is won.
+FIRST_RELEASE = b85decode(
+    "c-otO#B~M(qax#Z1_s9N^Y8i(oMYfrKX6Wkr-fnC<h98;sfk6IdFfV3iFw(JT|<K|-grNGZAN}+ajI2PYDo!D3M~3Z;)vKJ#);DwC+6jW1P+"
+    "~5l|9S+;w<BrBg-Z+O`5(icS%ZWarVO86>0hTB}s`nIg67^3m|qr&0v@~XJI*5!Lstqyu8$+h2;wv84ewu09P<+%EF9=9#a=)FfuSQp7m3hv"
+    "M_O><J5(T3?Qys!1RS_5cAVWG5^p6hKW-a7A*`qaJJOoNZ};rNwXFu8NxN43lwlX0rC*YBkUI#f%wqGX$x}~mM_czIsu3nfa;A9>Zj~Ft_V{"
+    "vUckU`XcDUGX$#YUydt1wAjE#*D6_;Qmibc`B}2^k{P7LY47q>dhnts_R2HNzNy*PkU6h#ulwVp>9G_bZw`uC4B1420@${+N(X|vAVrWT$+V"
+    "WfYz&Qt#Wh>FOq@dUWObAmKCmUKoc;B}-ocs4r?&~2`Js<^GG+7eTWQnQC$bf(*BLgg&3<+s6#G=WFkR~hvVPs55lQ9-eCWJJZV9{hsNRufR"
+    "O=g5NnPJgnPDqnE7EOdwgb|h$VMHiJ7@?<#BQld%CxVhWI6pCdS(2Pslme0cvdZBI%Vf3*q5xGtKAQ"
+)
+
+
+def test_a_snapshot_of_the_first_release_is_read() -> None:
+    chunks = msgspec.msgpack.decode(decompress(FIRST_RELEASE), type=list[bytes])
+    world = World()
+    world.engine.book, world.now, world._ids = snapshot.restore(chunks), NOON + 600_000, 1_000
+    invariants.check(world.book)
+    assert (world.book.event_no, world.cash("ann"), world.book.liability_m) == (33, 9_501, 4_000)
+    assert world.place("ann", 1_000, HOME_THEN, id="b1", expires_ms=world.now) == Accepted(
+        "b1", NOON, 1_000, 2_000, (UsedLeg("m", "w", "h", 20_000, 20_000),)
+    )
+    world.settle("f/w", won("r"))
+    assert world.book.bets["b2"].paid_m == 6_000
+    invariants.check(world.book)
 
 
 def test_a_snapshot_of_another_format_is_refused(world: World) -> None:
