@@ -8,7 +8,8 @@ from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.answers import Accepted, Rejected, UsedLeg
 from core.messages.commands import PricePolicy
-from tests.core.world import ANY, NOON, World, refused
+from core.messages.results import EachWay
+from tests.core.world import ANY, NOON, World, leg, refused
 
 HOME = ("match/winner", "home", 21_500)
 RED = ("final/winner", "red", 16_154)
@@ -94,6 +95,63 @@ def test_an_accepted_bet_is_journalled_with_what_it_was_decided_on(world: World)
         ev.AcceptedLeg("derby", "winner", "home", 30_000, 29_000, market.version, "acme.live", 3, in_play=True),
         ev.AcceptedLeg("final", "winner", "red", 16_154, 16_154, world.at("final/winner").version, "desk", 0, False),
     )
+
+
+def test_an_accepted_system_is_journalled_with_its_lines_its_terms_and_its_limits() -> None:
+    """What it was decided on stands in the event: a later change of terms, rates or limits is nothing to it."""
+    world = World(payout_max_m=70_000)
+    world.done(co.SetRate, currency="GBP", rate=1_170_000)
+    world.done(co.OpenCustomer, customer="cid", currency="GBP")
+    world.done(co.Deposit, customer="cid", amount_m=10_000, provider="bank")
+    world.race("ascot/win", dobbin=50_000, star=30_000, grey=80_000, bay=80_000, roan=90_000)
+    world.race("epsom/win", terms=EachWay(2, 1, 3), chalk=30_000)
+    legs = (
+        leg("ascot/win", "dobbin", 50_000, banker=True),
+        leg("epsom/win", "chalk", 25_000, starting_price=True),
+    )
+    answer = world.command(co.PlaceBet, customer="cid", stake_m=1_000, legs=legs, folds=(1,), each_way=True, id="b1")
+    event = world.events[-1]
+    assert isinstance(event, ev.BetAccepted)
+    assert (event.kind, event.folds, event.lines, event.each_way) == ("system", (1,), 2, True)
+    assert (event.rate, event.payout_max_m, event.reserved_m, event.free_bet) == (1_170_000, 59_829, 0, "")
+    first, second = event.legs
+    assert (first.banker, first.starting_price, first.place) == (True, False, EachWay(2, 1, 4))
+    assert (second.banker, second.starting_price, second.place) == (False, True, EachWay(2, 1, 3))
+    assert (second.price, second.requested) == (30_000, 25_000)
+    # 5.00 at 5 x 3 and 5.00 at 2 x 1 2/3, both places.
+    assert isinstance(answer, Accepted)
+    assert (answer.payout_m, answer.lines) == (9_166, 2)
+    world.check()
+
+
+@pytest.mark.parametrize("policy", [NONE, BETTER, ANY, TOLERANCE])
+@pytest.mark.parametrize("asked", [20_000, 21_500, 30_000])
+def test_at_the_starting_price_what_the_customer_was_shown_decides_nothing(
+    world: World, policy: PricePolicy, asked: int
+) -> None:
+    legs = (leg("match/winner", "home", asked, starting_price=True),)
+    answer = world.command(co.PlaceBet, customer="ann", stake_m=1_000, legs=legs, policy=policy)
+    assert isinstance(answer, Accepted)
+    assert answer.legs[0].price == 21_500
+
+
+def test_a_free_bet_costs_its_customer_nothing_and_its_stake_is_not_paid_back(world: World) -> None:
+    world.done(co.GrantFreeBet, customer="ann", token="free", stake_m=1_000, ends_ms=NOON + 1)
+    bet = world.bet("ann", 1_000, HOME, free_bet="free")
+    assert (bet.payout_m, world.cash("ann"), world.of("ann").open_stakes_m) == (1_150, 100_000, 1_000)
+    assert world.of("ann").liability_m == 1_150
+    world.check()
+
+
+def test_cash_and_a_free_bet_never_stake_one_bet(world: World) -> None:
+    """RULEBOOK 2: so a free bet is not reduced, and nothing is put to it."""
+    world.done(co.SetLimit, sport="football", stake_max_m=900)
+    world.done(co.GrantFreeBet, customer="ann", token="free", stake_m=1_000, ends_ms=NOON + 1)
+    for fields in ({"partial": True}, {"refer": True}):
+        answer = world.place("ann", 1_000, HOME, free_bet="free", **fields)
+        assert refused(answer) == "STAKE_TOO_LARGE"
+    assert refused(world.place("ann", 800, HOME, free_bet="free")) == "FREE_BET_MISMATCH"
+    world.check()
 
 
 def test_a_rejected_bet_leaves_no_trace_but_its_event(world: World) -> None:
