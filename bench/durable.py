@@ -70,7 +70,7 @@ ACCEPTED, DONE = b'"type":"accepted"', b'"type":"done"'
 UNMET = {
     f"TICTAC_LIMITS_LIABILITY_{level}_MAX_M": str(10**15)
     for level in ("SELECTION", "MARKET", "FIXTURE", "CUSTOMER", "BOOK")
-}
+} | {"TICTAC_LIMITS_VELOCITY_BETS_MAX": "10000"}
 _encode = msgspec.json.encode
 
 
