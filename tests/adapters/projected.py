@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from adapters import postgres
 from adapters.journal.reader import Stored
+from adapters.postgres import audit as auditing
 from adapters.postgres.projector import Projector
 from config.settings import Settings, load
+from core.engine import Engine
 from core.grading.scores import FootballScore
+from core.limits import Limits
 from core.messages import commands as co
 from core.messages.answers import Accepted, CashOutQuote, Done, Rejected
 from core.messages.events import BATCH_FORMAT, Batch, Event
@@ -21,6 +25,8 @@ from tests.core.world import World, half_lost, leg, void, won
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+    from core.book import Book
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Batch).decode
@@ -87,6 +93,15 @@ async def project(url: str, journal: FakeJournal, **changed: object) -> None:
     """Everything that the journal holds, within 20 s."""
     async with asyncio.timeout(20), running(settings_of(url, **changed), journal) as projector:
         await projector.catch_up(journal.events)
+
+
+async def audited(url: str, journal: FakeJournal, book: Book | None = None, after: int = 0) -> auditing.Report:
+    """What `tictac audit` finds; `book`: a snapshot's, behind batch `after`."""
+    connection = await postgres.connect(settings_of(url).postgres)
+    report = auditing.Report()
+    await auditing.audit(connection, Engine(Limits(), book), journal.batches(after), report)
+    await connection.close()
+    return report
 
 
 def busy_world() -> World:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 
-from adapters import postgres
 from adapters.postgres import audit as auditing
 from core import snapshot
 from core.engine import Engine
 from core.limits import Limits
-from tests.adapters.projected import FakeJournal, busy_world, project, settings_of
-
-if TYPE_CHECKING:
-    from core.book import Book
+from tests.adapters.projected import FakeJournal, audited, busy_world, project
 
 PLANTED = {
     "a balance": (
@@ -428,14 +423,6 @@ PLANTED = {
         ],
     ),
 }
-
-
-async def audited(url: str, journal: FakeJournal, book: Book | None = None, after: int = 0) -> auditing.Report:
-    connection = await postgres.connect(settings_of(url).postgres)
-    report = auditing.Report()
-    await auditing.audit(connection, Engine(Limits(), book), journal.batches(after), report)
-    await connection.close()
-    return report
 
 
 @pytest.fixture

@@ -48,6 +48,31 @@ async def test_two_at_the_same_time_apply_each_file_once(fresh_database: str) ->
         await each.close()
 
 
+async def test_what_the_first_release_wrote_is_kept(connection: Connection, schema: Path) -> None:
+    for later in SHIPPED[2:]:
+        (schema / later).unlink()
+    await migrate(connection, schema)
+    await connection.execute(
+        """
+        INSERT INTO customers (customer, currency, opened_ms, cash_m) VALUES ('ann', 'EUR', 1, 900);
+        INSERT INTO bets (bet_no, id, ts_ms, customer, currency, stake_m, payout_m)
+            VALUES (7, 'b', 2, 'ann', 'EUR', 100, 215);
+        INSERT INTO bet_legs VALUES (7, 0, 'match', 'winner', 'home', 21500, 21500, 1, 'desk', 0, false);
+        """
+    )
+    assert await migrate(connection) == SHIPPED[2:]
+    customer = await connection.fetchrow("SELECT cash_m::bigint, bonus_m::bigint, verified FROM customers")
+    bet = await connection.fetchrow(
+        "SELECT payout_m, kind, folds, lines, free_bet, rate, payout_max_m, cashed_out_m FROM bets"
+    )
+    leg = await connection.fetchrow("SELECT price, banker, starting_price, places, voided FROM bet_legs")
+    assert (customer, bet, leg) == (
+        (900, 0, False),
+        (215, "", None, 1, "", 1_000_000, 0, 0),
+        (21_500, False, False, None, False),
+    )
+
+
 async def test_a_changed_file_is_refused_by_name(connection: Connection, schema: Path) -> None:
     await migrate(connection, schema)
     with (schema / SHIPPED[1]).open("a") as file:

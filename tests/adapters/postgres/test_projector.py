@@ -11,7 +11,6 @@ import pytest
 
 from adapters import postgres
 from adapters.embedded import PostgresServer
-from adapters.postgres import audit as auditing
 from adapters.postgres import projector as projecting
 from adapters.postgres import tables
 from adapters.postgres.projector import Projector, State
@@ -21,7 +20,7 @@ from core.engine import Engine
 from core.messages import commands as co
 from core.messages.answers import BetState, Rejected
 from core.messages.events import Event, MarketArchived
-from tests.adapters.projected import FakeJournal, busy_world, project, running, settings_of
+from tests.adapters.projected import FakeJournal, audited, busy_world, project, running, settings_of
 from tests.core.world import World, won
 
 if TYPE_CHECKING:
@@ -31,10 +30,7 @@ if TYPE_CHECKING:
 
 async def differences(url: str, journal: FakeJournal) -> list[str]:
     """What `tictac audit` finds."""
-    connection = await postgres.connect(settings_of(url).postgres)
-    report = auditing.Report()
-    await auditing.audit(connection, Engine(World().engine.limits), journal.batches(), report)
-    await connection.close()
+    report = await audited(url, journal)
     assert report.events == journal.events
     return report.lines
 
