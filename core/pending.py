@@ -124,7 +124,11 @@ def _priced(
     slip = placing.read(book, limits, pending.customer, pending.command, now_ms, prices)
     if isinstance(slip, Refusal):
         return slip
-    return staking.refusal(book, slip, stake_m or pending.reserved_m, waived=True) or slip
+    stake_m = stake_m or pending.reserved_m
+    least_m = staking.least(limits, slip)
+    if stake_m < least_m:
+        return Refusal(Rejection.STAKE_TOO_SMALL, limit=least_m)
+    return staking.refusal(book, slip, stake_m, waived=True) or slip
 
 
 def decide_answer(

@@ -631,6 +631,12 @@ def test_an_offer_that_cannot_be_is_refused_and_the_bet_goes_on_waiting(
     assert isinstance(world.judge("b1", "offer", stake_m=2_000, until_ms=NOON + 600_000), Done)
 
 
+def test_an_offer_is_of_the_least_stake_at_least(world: World) -> None:
+    world.waiting("ann", 2_000, HOME, id="b1", refer=True)
+    assert world.judge("b1", "offer", stake_m=9, id="j1") == Rejected("j1", "STAKE_TOO_SMALL", limit=10)
+    assert isinstance(world.judge("b1", "offer", stake_m=10), Done)
+
+
 def test_nobody_answers_for_another_or_before_he_is_asked(world: World) -> None:
     world.waiting("ann", 2_000, HOME, id="referred", refer=True)
     world.waiting("ann", 500, RED, id="delayed")

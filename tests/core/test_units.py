@@ -75,6 +75,31 @@ def test_a_stake_within_a_maximum_payout_is_rounded_down(payout_m: int, price: i
 
 
 @pytest.mark.parametrize(
+    ("price", "stake_m"),
+    [((23_600 * 23_600, 10_000**2), 2_188), ((3, 2), 20_000), ((10_001, 10_000), 100_000_000)],
+)
+def test_so_is_one_of_several_legs_or_lines(price: tuple[int, int], stake_m: int) -> None:
+    assert units.stake_down(10_000, *price) == stake_m
+
+
+@pytest.mark.parametrize(
+    ("amount_m", "rate", "base_m"),
+    [(1_000, 1_000_000, 1_000), (1_000, 1_170_000, 1_170), (1, 1_170_000, 2), (1_000, 6_500, 7), (0, 1_170_000, 0)],
+)
+def test_money_of_an_account_is_never_less_in_the_books_currency(amount_m: int, rate: int, base_m: int) -> None:
+    assert units.base_up(amount_m, rate) == base_m
+
+
+@pytest.mark.parametrize(
+    ("base_m", "rate", "amount_m"),
+    [(1_000, 1_000_000, 1_000), (1_000, 1_170_000, 854), (1, 1_170_000, 0), (1_000, 6_500, 153_846)],
+)
+def test_a_limit_of_the_book_is_never_passed_in_an_accounts_currency(base_m: int, rate: int, amount_m: int) -> None:
+    assert units.account_down(base_m, rate) == amount_m
+    assert units.base_up(amount_m, rate) <= base_m < units.base_up(amount_m + 1, rate)
+
+
+@pytest.mark.parametrize(
     ("amount_m", "currency", "text"),
     [
         (1_000, "EUR", "10.00 EUR"),
