@@ -214,6 +214,9 @@ class Demo(_Section, frozen=True):
     liability_book_max_m: Count
     payout_max_m: Count
     stake_max_m: Count
+    referral_ms: Milliseconds
+    offer_ms: Milliseconds
+    velocity_bets_max: Count
     stop_ms: Milliseconds
 
 

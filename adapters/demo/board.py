@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from adapters.demo.kinds import BUILDER
 from core.messages.answers import OddsDelta, OddsImage, Rejected
 
 Key = tuple[str, str]
@@ -22,6 +23,8 @@ AskImage = Callable[[str, str], Awaitable[OddsImage | Rejected | None]]
 ASKED_MAX: Final = 32
 """Images asked for at the same time: after a pause there may be thousands to ask for, and betting comes first."""
 OPEN: Final = "open"
+RACES, BUILDERS, OTHERS = "races", "builders", "others"
+"""The shelves that customers look at: markets with each-way terms, bet builders, and the rest."""
 OVER: Final = ("closed", "settled")
 _decode = msgspec.json.Decoder(OddsImage | OddsDelta).decode
 
@@ -53,6 +56,14 @@ class Offer(Struct):
     changed_s: float = 0.0
     moves: float = 0.0
     """Price changes, those of long ago counting less: what is hot."""
+    each_way: bool = False
+
+    @property
+    def shelf(self) -> str:
+        """Where customers look for it."""
+        if self.each_way:
+            return RACES
+        return BUILDERS if self.market_type == BUILDER else OTHERS
 
     @property
     def priced(self) -> list[str]:
@@ -68,6 +79,8 @@ class Board:
         self.offers: dict[Key, Offer] = {}
         self.open: dict[Key, Offer] = {}
         """Those of the offers on which bets are taken."""
+        self.shelves: dict[str, dict[Key, Offer]] = {RACES: {}, BUILDERS: {}, OTHERS: {}}
+        """The open ones again, by shelf."""
         self.over: dict[Key, Offer] = {}
         self.settled = 0
         """Markets that were seen to be settled."""
@@ -110,7 +123,14 @@ class Board:
             quotes,
             now_s,
             held.moves if held is not None else 0.0,
+            image.each_way is not None,
         )
+        self.put(offer)
+
+    def put(self, offer: Offer) -> None:
+        """A market that is new, or is known anew."""
+        key = offer.fixture, offer.market
+        self._take_down(key)
         self.offers[key] = offer
         self._sort(key, offer)
 
@@ -136,10 +156,10 @@ class Board:
     def _sort(self, key: Key, offer: Offer) -> None:
         """Among the open ones, the others, or those that are over."""
         if offer.status == OPEN:
-            self.open[key] = offer
+            self.open[key] = self.shelves[offer.shelf][key] = offer
             self.over.pop(key, None)
             return
-        self.open.pop(key, None)
+        self._take_down(key)
         if offer.status in OVER:
             self.settled += offer.status == "settled"
             self.offers.pop(key, None)
@@ -147,10 +167,16 @@ class Board:
             while len(self.over) > self._over_max:
                 del self.over[next(iter(self.over))]
 
+    def _take_down(self, key: Key) -> None:
+        """No bets are taken on it."""
+        held = self.open.pop(key, None)
+        if held is not None:
+            self.shelves[held.shelf].pop(key, None)
+
     def _want(self, key: Key) -> None:
         """Bounded by the markets there are, and by those asked for at once."""
         self.offers.pop(key, None)
-        self.open.pop(key, None)
+        self._take_down(key)
         self._wanted[key] = None
         if len(self._asking) < ASKED_MAX:
             task = asyncio.get_running_loop().create_task(self._ask_all())

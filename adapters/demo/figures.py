@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from adapters.demo.crowd import Line, Report
+from adapters.demo.desk import Report as Desk
+from adapters.demo.report import Line, Report
 
 FLASH_S = 4.0
 """So long a price shows that it moved: an eye that was elsewhere still sees it."""
@@ -76,5 +77,10 @@ class Figures(Struct):
     """What the feeds play, in words."""
     postgres: str = "off"
     redis: str = "off"
+    waiting: dict[str, int] = field(default_factory=dict)
+    """Bets that wait now, by stage: delayed, referred, offered."""
+    desk: Desk = field(default_factory=Desk)
     lines: list[Line] = field(default_factory=list)
-    """The last ones, the newest last."""
+    """Bets and settlements, the newest last."""
+    slow: list[Line] = field(default_factory=list)
+    """What traders do, and bets that are sold back, the newest last."""

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from adapters import logs
 from adapters.demo import part
 from config import settings as configuration
-from config.settings import Settings
+from config.settings import Settings, Simulator
 from feeds.betfair.normalise import PROVIDER as BETFAIR
 from feeds.betfair.normalise import Normaliser
 from feeds.betfair.recording import RecordingError, read
@@ -60,6 +60,12 @@ class Report(Struct):
     """Messages lost because NATS was away."""
     done: bool = False
     errors: list[str] = field(default_factory=list)
+
+
+def pace(job: Job, settings: Simulator) -> float:
+    """How much of a simulated fixture's time passes in one of ours."""
+    length_s = settings.lead_s + settings.spread_s + _MATCH_S
+    return length_s / job.seconds if job.seconds else job.speed
 
 
 class Feeds:
@@ -124,11 +130,11 @@ class Feeds:
         Without end: as if it had begun a while ago, so that some matches are in play already.
         """
         job, settings = self.job, self._settings.simulator
-        speed, fixtures, start_ms = job.speed, 0, now_ms()
+        speed, fixtures, start_ms = pace(job, settings), 0, now_ms()
         if job.seconds:
-            length_s = settings.lead_s + settings.spread_s + _MATCH_S
-            speed, fixtures = length_s / job.seconds, settings.fixtures_at_once
-            settings = replace(settings, tick_s=max(settings.tick_s, int(speed * _TICK_S)))
+            fixtures = settings.fixtures_at_once
+            delay_max_ms = min(settings.delay_max_ms, _DELAY_MAX_MS)
+            settings = replace(settings, tick_s=max(settings.tick_s, int(speed * _TICK_S)), delay_max_ms=delay_max_ms)
         else:
             start_ms -= int((settings.lead_s + settings.spread_s / 2) * 1000 / speed)
         plan = simulator.Plan(job.seed, job.run, start_ms, speed, fixtures)
@@ -159,6 +165,8 @@ class Feeds:
 
 _TICK_S: Final = 0.25
 """Simulated prices move no more often, the wall clock's time: who has just seen one wants to bet on it."""
+_DELAY_MAX_MS: Final = 100
+"""Of a bet in play, in a bounded programme: there a second is half an hour of a match, and prices would be gone."""
 _MATCH_S: Final = 2 * 3600
 """A match with its breaks, added time, and the wait for the results."""
 

@@ -6,6 +6,7 @@ The state is rebuilt in this process, from NATS alone, once as a restart does it
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 import msgspec
@@ -13,11 +14,12 @@ from msgspec import Struct, field
 from nats.js import JetStreamContext
 
 from adapters import bus, journal, postgres
-from adapters.demo import crowd, programme
+from adapters.demo import kinds
+from adapters.demo.watch import Watch
 from adapters.journal import snapshots
 from adapters.postgres import audit
 from config.settings import Role, Settings
-from core import invariants, snapshot
+from core import invariants, ledger, snapshot
 from core.book import Bet
 from core.engine import Engine
 from core.liability import leg_result
@@ -35,7 +37,11 @@ class LiveState(Struct, frozen=True):
 
 
 class Outcome(Struct):
-    """Figures of this run's bets, and of the whole journal. The order of the fields is that of the JSON line."""
+    """Figures of this run's bets, and of the whole journal. The order of the fields is that of the JSON line.
+
+    Sums are in minor units of the book's currency, other currencies at the rates of their bets; `paid_m` with what bets
+    were sold for. `bets` is the sum of accepted, rejected and pending.
+    """
 
     bets: int
     accepted: int
@@ -52,6 +58,13 @@ class Outcome(Struct):
     bets_per_s: float
     p50_ms: float
     p99_ms: float
+    by_kind: dict[str, int]
+    """Accepted bets by their kind (adapters/demo/kinds.py), the most first; they sum to `accepted`."""
+    pending: int
+    """Bets that wait at the end."""
+    waited: dict[str, int]
+    """How many have waited, by stage: "delayed" in play, "referred" to the trader, and of those "offered" by him."""
+    cash_outs: int
     failures: list[str] = field(default_factory=list)
 
     def json(self) -> str:
@@ -62,9 +75,11 @@ class Outcome(Struct):
 
     def text(self) -> str:
         """For people."""
-        rejected = ", ".join(f"{count:,} {reason.replace('_', ' ').lower()}" for reason, count in self.rejected.items())
         return (
-            f"{self.bets:,} bets, {self.accepted:,} accepted, {self.settled:,} settled; rejected: {rejected}\n"
+            f"{self.bets:,} bets, {self.accepted:,} accepted, {self.settled:,} settled\n"
+            f"rejected: {_listed(self.rejected)}\n"
+            f"accepted: {_listed(self.by_kind)}\n"
+            f"waited: {_listed(self.waited)}; {self.pending:,} still wait; {self.cash_outs:,} cash-outs\n"
             f"staked {self.staked_m:,}, paid {self.paid_m:,}, the ledger sums to {self.ledger_sum_m} (minor units)\n"
             f"{self.journal_events:,} events in the journal, {self.projected_events:,} in Postgres\n"
             f"state {self.state_hash}, rebuilt {self.rebuilt_state_hash}\n"
@@ -73,26 +88,34 @@ class Outcome(Struct):
         )
 
 
-async def prove(settings: Settings, run: str, live: LiveState, seen: crowd.Report, played: programme.Report) -> Outcome:
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ').lower()}" for name, count in counts.items()) or "none"
+
+
+async def prove(settings: Settings, run: str, live: LiveState, watch: Watch) -> Outcome:
     """Compare. The engine has stopped; NATS and Postgres still run."""
-    rejected = {reason: count for reason, count in sorted(seen.answers.items()) if reason != "accepted"}
+    seen = watch.crowd
     tables = await _tables(settings, run)
     outcome = Outcome(
         bets=seen.bets,
         accepted=seen.answers.get("accepted", 0),
-        rejected=rejected,
-        settled=tables["settled"],
-        staked_m=tables["staked_m"],
-        paid_m=tables["paid_m"],
-        ledger_sum_m=tables["ledger_sum_m"],
+        rejected={reason: count for reason, count in sorted(seen.answers.items()) if reason != "accepted"},
+        settled=tables.counts["settled"],
+        staked_m=tables.counts["staked_base_m"],
+        paid_m=tables.counts["paid_base_m"],
+        ledger_sum_m=tables.counts["ledger_sum_m"],
         journal_events=0,
-        projected_events=tables["events"],
+        projected_events=tables.counts["events"],
         state_hash=live.state_hash,
         rebuilt_state_hash="",
-        recordings=sorted(played.ended),
+        recordings=sorted(watch.feeds.ended),
         bets_per_s=round(seen.whole_bets_per_s, 1),
         p50_ms=round(seen.whole_p50_ms, 3),
         p99_ms=round(seen.whole_p99_ms, 3),
+        by_kind=dict(sorted(tables.by_kind.items(), key=lambda item: (-item[1], item[0]))),
+        pending=tables.counts["pending"],
+        waited={stage: tables.counts[stage] for stage in _STAGES},
+        cash_outs=tables.counts["cash_outs"],
     )
     client = await bus.connect(settings, Role.AUDITOR, name="demo proof")
     try:
@@ -100,7 +123,7 @@ async def prove(settings: Settings, run: str, live: LiveState, seen: crowd.Repor
         await _audit(settings, client.jetstream(), outcome)
     finally:
         await bus.close(client)
-    _compare(outcome, tables, seen, played)
+    _compare(outcome, tables, watch)
     return outcome
 
 
@@ -114,6 +137,9 @@ async def _rebuild(settings: Settings, js: JetStreamContext, outcome: Outcome, l
     outcome.rebuilt_state_hash = snapshot.state_hash(book)
     _expect(outcome, "events of the live engine", live.event_no, book.event_no)
     _expect(outcome, "rebuilt state", outcome.rebuilt_state_hash, live.state_hash)
+    _expect(outcome, "bets that wait in the rebuilt state", len(book.pending), outcome.pending)
+    for currency, sum_m in ledger.sums(book).items():
+        _expect(outcome, f"sum of all {currency} in the rebuilt state", sum_m, 0)
     overdue = sum(is_overdue(bet) for bet in book.bets.values())
     _expect(outcome, "open bets on closed markets in the rebuilt state", overdue, 0)
 
@@ -136,63 +162,138 @@ def _expect(outcome: Outcome, what: str, found: object, expected: object) -> Non
         outcome.failures.append(f"{what}: {found}, expected {expected}")
 
 
-def _compare(outcome: Outcome, tables: dict[str, int], seen: crowd.Report, played: programme.Report) -> None:
-    """Customers against Postgres, and what the issue asks for."""
+def _compare(outcome: Outcome, tables: Tables, watch: Watch) -> None:
+    """Customers and the desk against Postgres, and what must be so at the end."""
+    seen, counts = watch.crowd, tables.counts
     _expect(outcome, "sum of the ledger", outcome.ledger_sum_m, 0)
-    _expect(outcome, "sum of the balances", tables["balances_m"], 0)
+    _expect(outcome, "currencies whose balances do not sum to zero", tables.unbalanced, [])
     _expect(outcome, "events in Postgres", outcome.projected_events, outcome.journal_events)
-    _expect(outcome, "accepted bets in Postgres", tables["accepted"], outcome.accepted)
-    _expect(outcome, "their stakes in Postgres", outcome.staked_m, seen.staked_m)
+    _expect(outcome, "accepted bets in Postgres", counts["accepted"], outcome.accepted)
+    _expect(outcome, "their kinds in Postgres", tables.by_kind, seen.by_kind)
+    _expect(outcome, "bets that wait in Postgres", outcome.pending, seen.pending)
+    _expect(outcome, "bets that wait by the engine's metrics", sum(watch.waiting.values()), outcome.pending)
+    _expect(outcome, "bets decided or waiting", outcome.bets, sum(seen.answers.values()) + seen.pending)
+    _expect(outcome, "their stakes in Postgres", tables.staked_m, seen.staked_m)
+    _expect(outcome, "what they were paid in Postgres", tables.paid_m, _without_zeros(seen.paid_m))
+    _expect(outcome, "what was sold in Postgres", tables.sold_m, seen.sold_m)
+    _expect(outcome, "cash-outs in Postgres", outcome.cash_outs, seen.cash_outs)
+    _expect(outcome, "the trader's answers in Postgres", tables.told, watch.desk.told)
+    if not seen.timeouts:  # of a bet that was asked for twice, the first answer is not known
+        _expect(outcome, "bets that have waited in Postgres", _without_zeros(outcome.waited), seen.waited)
     journalled = sum(count for reason, count in outcome.rejected.items() if reason != Rejection.BUSY.name)
-    _expect(outcome, "bets refused in Postgres", tables["rejected"], journalled)
-    _expect(outcome, "open bets on closed markets in Postgres", tables["overdue"], 0)
-    _expect(outcome, "open bets", tables["open"], 0)
-    for problem in [*seen.faults[:_FAULTS_SHOWN], *played.errors]:
+    _expect(outcome, "bets refused in Postgres", counts["rejected"], journalled)
+    _expect(outcome, "open bets on closed markets in Postgres", counts["overdue"], 0)
+    _expect(outcome, "open bets", counts["open"], 0)
+    for problem in [*seen.faults[:_FAULTS_SHOWN], *watch.desk.faults[:_FAULTS_SHOWN], *watch.feeds.errors]:
         outcome.failures.append(problem)
 
 
+def _without_zeros(sums: dict[str, int]) -> dict[str, int]:
+    return {name: value for name, value in sums.items() if value}
+
+
 def is_overdue(bet: Bet) -> bool:
-    """An open bet that nothing keeps open: every leg is decided, or one of them is lost."""
+    """An open bet that nothing keeps open: every leg is decided, or one that stands in every line is lost.
+
+    What a system needs is more than this can see; the audit compares it with Postgres.
+    """
     results = [leg_result(bet, leg) for leg in bet.legs]
     decided = all(result is not None for result in results)
-    lost = any(result is not None and not result.result and not result.void_factor for result in results)
+    lost = bet.system is None and any(
+        result is not None and not result.result and not result.void_factor for result in results
+    )
     return bet.status == BetStatus.OPEN and (decided or lost)
 
 
-_TABLES: Final = """
+class Tables(Struct):
+    """Postgres' side of it; sums by currency in minor units."""
+
+    counts: dict[str, int]
+    by_kind: dict[str, int]
+    staked_m: dict[str, int]
+    paid_m: dict[str, int]
+    sold_m: dict[str, int]
+    told: dict[str, int]
+    """The trader's answers, by action."""
+    unbalanced: list[str]
+    """Currencies whose balances do not sum to zero."""
+
+
+_STAGES: Final = ("delayed", "referred", "offered")
+_COUNTS: Final = """
 WITH mine AS (SELECT * FROM bets WHERE id LIKE $1),
+waited AS (SELECT * FROM pending_bets WHERE id LIKE $1),
 decided AS (
-    SELECT l.bet_no, bool_and(s.result IS NOT NULL OR c.market IS NOT NULL) AS all_legs,
-           bool_or(s.result = 0 AND s.void_factor = 0 AND c.market IS NULL) AS lost
+    SELECT l.bet_no, b.folds IS NOT NULL AS system, l.starting_price,
+           bool_and(s.result IS NOT NULL OR s.withdrawn_ms > 0 OR c.market IS NOT NULL) AS all_legs,
+           bool_or(s.result = 0 AND s.void_factor = 0 AND s.withdrawn_ms = 0 AND c.market IS NULL) AS lost
     FROM bets b JOIN bet_legs l USING (bet_no) JOIN selections s USING (fixture, market, selection)
     LEFT JOIN LATERAL (
         SELECT market FROM market_cancels c
         WHERE (c.fixture, c.market) = (l.fixture, l.market) AND c.rolled_back_no IS NULL
           AND c.from_ms <= b.ts_ms AND (c.to_ms = 0 OR b.ts_ms < c.to_ms) LIMIT 1
     ) c ON true
-    WHERE b.status = 0 GROUP BY l.bet_no
+    WHERE b.status = 0 GROUP BY l.bet_no, b.folds, l.starting_price
 )
 SELECT (SELECT count(*) FROM mine) AS accepted,
        (SELECT count(*) FROM mine WHERE status <> 0) AS settled,
        (SELECT count(*) FROM mine WHERE status = 0) AS open,
-       (SELECT coalesce(sum(stake_m), 0) FROM mine) AS staked_m,
-       (SELECT coalesce(sum(paid_m), 0) FROM mine) AS paid_m,
+       (SELECT coalesce(sum(stake_m::numeric * rate / 1000000), 0) FROM mine) AS staked_base_m,
+       (SELECT coalesce(sum((paid_m + cashed_out_m)::numeric * rate / 1000000), 0) FROM mine) AS paid_base_m,
+       (SELECT count(*) FROM cash_outs JOIN mine USING (bet_no)) AS cash_outs,
+       (SELECT count(*) FROM waited WHERE ended_no IS NULL) AS pending,
+       (SELECT count(*) FROM waited WHERE reason IS NULL) AS delayed,
+       (SELECT count(*) FROM waited WHERE reason IS NOT NULL) AS referred,
+       (SELECT count(*) FROM waited WHERE offered_no IS NOT NULL) AS offered,
        (SELECT coalesce(sum(signed_m), 0) FROM ledger_postings) AS ledger_sum_m,
-       (SELECT coalesce(sum(balance_m), 0) FROM accounts) AS balances_m,
        (SELECT count(*) FROM events) AS events,
        (SELECT count(*) FROM bet_rejections JOIN rejections ON code = reason
         WHERE id LIKE $1 AND name <> 'DUPLICATE_ID') AS rejected,
-       (SELECT count(*) FROM decided WHERE all_legs OR lost) AS overdue
+       (SELECT count(*) FROM decided WHERE all_legs OR (lost AND NOT system)) AS overdue
 """
 """A refused bet is counted once: what a retry with another content gets (DUPLICATE_ID) is no bet."""
+_BY_KIND: Final = """
+SELECT kind, legs, each_way, builder, count(*) FROM (
+    SELECT b.kind, b.each_way, count(*) AS legs, bool_or(m.market_type = $2) AS builder
+    FROM bets b JOIN bet_legs l USING (bet_no) JOIN markets m USING (fixture, market)
+    WHERE b.id LIKE $1 GROUP BY b.bet_no, b.kind, b.each_way
+) each_bet GROUP BY kind, legs, each_way, builder
+"""
+_BY_CURRENCY: Final = """
+SELECT currency, sum(stake_m) AS staked_m, sum(paid_m) AS paid_m, sum(cashed_out_m) AS sold_m
+FROM bets WHERE id LIKE $1 GROUP BY currency
+"""
+_TOLD: Final = """
+SELECT answer->>'action', count(*) FROM pending_bets WHERE id LIKE $1 AND answer IS NOT NULL GROUP BY 1
+"""
+_UNBALANCED: Final = "SELECT currency FROM accounts GROUP BY currency HAVING sum(balance_m) <> 0 ORDER BY currency"
 
 
-async def _tables(settings: Settings, run: str) -> dict[str, int]:
-    """Postgres' side of it."""
+async def _tables(settings: Settings, run: str) -> Tables:
+    """Of the bets of this run, and of all money."""
+    mine = f"{run}-demo-%"
     connection = await postgres.connect(settings.postgres)
     try:
-        row = await connection.fetchrow(_TABLES, f"{run}-demo-%")
+        counts = await connection.fetchrow(_COUNTS, mine)
+        by_kind = Counter[str]()
+        for kind, legs, each_way, builder, count in await connection.fetch(_BY_KIND, mine, kinds.BUILDER):
+            by_kind[kinds.name(kind, legs, each_way=each_way, builder=builder)] += count
+        sums = await connection.fetch(_BY_CURRENCY, mine)
+        told = await connection.fetch(_TOLD, mine)
+        unbalanced = await connection.fetch(_UNBALANCED)
     finally:
         await connection.close()
-    assert row is not None
-    return {name: int(value) for name, value in row.items()}
+    assert counts is not None
+
+    def of(name: str) -> dict[str, int]:
+        return _without_zeros({row["currency"]: int(row[name]) for row in sums})
+
+    return Tables(
+        counts={name: int(value) for name, value in counts.items()},
+        by_kind=dict(by_kind),
+        staked_m=of("staked_m"),
+        paid_m=of("paid_m"),
+        sold_m=of("sold_m"),
+        told={action: int(count) for action, count in told},
+        unbalanced=[currency for (currency,) in unbalanced],
+    )

@@ -82,14 +82,14 @@ async def _bounded(demo: Demo) -> proof.Outcome:
             demo.say(f"{demo.plan.bets:,} bets ...")
             await _until(watching, lambda: demo.played, None)
             demo.say("the last results, and Postgres catches up ...")
-            await _until(watching, lambda: not demo.watch.open_bets and not demo.watch.projector_lag, _SETTLE_S)
+            await _until(watching, lambda: demo.watch.quiet, _SETTLE_S)
         finally:
             watching.cancel()
         await demo.end_parts(_SETTLE_S)
         live = await demo.live_state(_SETTLE_S)
         await demo.servers.stop_engine(_SETTLE_S)
         demo.say("rebuilding the state from the journal, comparing Postgres with it ...")
-        return await proof.prove(demo.servers.settings(), demo.run, live, demo.watch.crowd, demo.watch.feeds)
+        return await proof.prove(demo.servers.settings(), demo.run, live, demo.watch)
 
 
 async def _until(watching: asyncio.Task[None], reached: Callable[[], bool], within_s: float | None) -> None:

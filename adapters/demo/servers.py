@@ -21,6 +21,7 @@ from urllib.request import urlopen
 
 from adapters.embedded import HOST, EmbeddedError, NatsServer, PostgresServer, RedisServer, _Server
 from config.settings import Demo, Settings, load
+from core.limits import Limits
 
 
 class EngineServer(_Server):
@@ -81,11 +82,14 @@ class Servers:
 
     @property
     def environ(self) -> dict[str, str]:
-        """For every process of the demo. What the caller has set himself stands above the demo's own limits."""
+        """For every process of the demo: its settings that are named as limits are, are limits.
+
+        What the caller has set himself stands above them.
+        """
         limits = {
             f"TICTAC_LIMITS_{name.upper()}": str(getattr(self._demo, name))
             for name in self._demo.__struct_fields__
-            if name.endswith("_max_m")
+            if name in Limits.__struct_fields__
         }
         own = {name: os.environ.get(name, value) for name, value in limits.items()}
         redis = self.redis.environ if self.redis else {}

@@ -21,7 +21,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from adapters import bus
-from adapters.demo import crowd, programme
+from adapters.demo import crowd, desk, programme, report
 from adapters.demo.board import Board
 from adapters.demo.part import Part, tail
 from adapters.demo.proof import LiveState
@@ -37,6 +37,11 @@ from feeds import recordings
 _MEASURE_S: Final = 0.5
 _REPORT_MS: Final = 250
 _ASK_S: Final = 2.0
+_READY_S: Final = 20.0
+"""The desk has a dozen commands to give before customers come."""
+_THINK_S: Final = 1.5
+"""How long the trader looks at a bet; in a bounded run he is as quick as everything is there."""
+_GRANTS_S: Final = 120.0
 _RUN: Final = re.compile(r"(?:betfair:|sim:\d+-)(r\d+)-")
 """The run in the id of a fixture that a demo played: `betfair:r1-0-1:...`, `sim:1-r1-7`."""
 
@@ -73,7 +78,8 @@ class Demo:
         self._desk: Client
         logs = plan.folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        self.crowd = Part("customers", "adapters.demo.crowd", logs / "customers.log", crowd.Report, self._take_crowd)
+        self.crowd = Part("customers", "adapters.demo.crowd", logs / "customers.log", report.Report, self._take_crowd)
+        self.desk = Part("desk", "adapters.demo.desk", logs / "desk.log", desk.Report, self._take_desk)
         self.feeds = Part("feeds", "adapters.demo.programme", logs / "feeds.log", programme.Report, self._take_feeds)
 
     @asynccontextmanager
@@ -89,7 +95,7 @@ class Demo:
         """Until `stop` is set. Raises DemoError when a part has died."""
         if self.stop.is_set():
             return
-        parts = {asyncio.create_task(part.ended()) for part in (self.crowd, self.feeds)}
+        parts = {asyncio.create_task(part.ended()) for part in self._parts}
         stopping = asyncio.create_task(self.stop.wait())
         try:
             while not stopping.done():
@@ -110,9 +116,13 @@ class Demo:
         """Whether a bounded programme is over: the fixtures and the bets."""
         return self.watch.feeds.done and self.watch.crowd.bets >= self.plan.bets
 
+    @property
+    def _parts(self) -> tuple[Part[report.Report], Part[programme.Report], Part[desk.Report]]:
+        return self.crowd, self.feeds, self.desk
+
     async def end_parts(self, within_s: float) -> None:
         """No more prices, no more bets."""
-        await asyncio.gather(self.crowd.stop(within_s), self.feeds.stop(within_s))
+        await asyncio.gather(*(part.stop(within_s) for part in self._parts))
 
     async def live_state(self, within_s: float) -> LiveState:
         """What the engine itself says of its state. Raises DemoError."""
@@ -151,15 +161,27 @@ class Demo:
         seconds = max(demo.once_seconds_min, int(plan.bets / demo.once_bets_per_s)) if plan.bets else 0
         rate = plan.bets / seconds if plan.bets else demo.bets_per_s
         environ = self.servers.environ
-        await self.feeds.start(
-            programme.Job(plan.seed, self.run, self._recordings, demo.lead_s, demo.speed, seconds), environ
-        )
+        feeds = programme.Job(plan.seed, self.run, self._recordings, demo.lead_s, demo.speed, seconds)
+        lead_ms = int(1000 * self.settings.simulator.lead_s / programme.pace(feeds, self.settings.simulator))
+        hurry = programme.pace(feeds, self.settings.simulator) / demo.speed
+        thinking = lead_ms, _THINK_S / min(hurry, 5.0), _GRANTS_S / min(hurry, 60.0)
+        await self.desk.start(desk.Job(demo.customers, plan.seed, self.run, *thinking), environ)
+        await self._desk_ready()
+        await self.feeds.start(feeds, environ)
         await self.crowd.start(crowd.Job(demo.customers, plan.seed, self.run, plan.bets, rate, _REPORT_MS), environ)
+
+    async def _desk_ready(self) -> None:
+        """Before its rates are set, nobody can open an account in another currency."""
+        deadline = time.monotonic() + _READY_S
+        while not self.watch.desk.ready and not self.stop.is_set():
+            if time.monotonic() > deadline:
+                raise DemoError(f"the desk is not ready: {tail(self.desk.log)}")
+            await asyncio.sleep(_REPORT_MS / 1000)
 
     async def _stop(self) -> None:
         began_s = time.monotonic()
         within_s = self.settings.demo.stop_ms / 1000
-        await asyncio.gather(*(part.stop(within_s / 4) for part in (self.crowd, self.feeds)))
+        await self.end_parts(within_s / 4)
         for client in ("_gateway", "_desk"):
             if hasattr(self, client):
                 await getattr(self, client).close()
@@ -178,7 +200,12 @@ class Demo:
         self.watch.take_metrics(page.decode())
 
     async def _void_leftovers(self) -> None:
-        """What an earlier run left open will never be played to its end: its bets are void, as the desk would do it."""
+        """What an earlier run left open will never be played to its end: its bets are void, as the desk would do it.
+
+        When all customers have come in: each was told what he has, and a void bet may pay what its other legs have won.
+        """
+        if not self.watch.crowd.here:
+            return
         for fixture, market in list(self.board.offers):
             of_run = _RUN.match(fixture)  # whoever has the passwords may offer markets beside the demo's
             if of_run is None or of_run[1] == self.run or (fixture, market) in self._voided:
@@ -204,11 +231,14 @@ class Demo:
     async def _odds(self, message: Msg) -> None:
         self.board.take(message.data)
 
-    def _take_crowd(self, report: crowd.Report) -> None:
-        if report.returning > self.watch.crowd.returning and report.returning == report.customers:
-            had = money_text(report.returning_m, self.settings.limits.currency)
-            self.say(f"{report.returning} customers are back; together they have {had}")
-        self.watch.take_crowd(report)
+    def _take_crowd(self, seen: report.Report) -> None:
+        if seen.here and not self.watch.crowd.here and seen.returning:
+            had = ", ".join(money_text(amount_m, currency) for currency, amount_m in sorted(seen.returning_m.items()))
+            self.say(f"{seen.returning} customers are back; together they have {had}")
+        self.watch.take_crowd(seen)
+
+    def _take_desk(self, seen: desk.Report) -> None:
+        self.watch.take_desk(seen)
 
     def _take_feeds(self, report: programme.Report) -> None:
         self.watch.take_feeds(report)

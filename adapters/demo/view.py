@@ -5,7 +5,7 @@ Drawn from `Figures` alone, for any size from 80x24 up; what does not fit is lef
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,12 +16,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from adapters.demo.crowd import Line
+from adapters.demo import kinds
 from adapters.demo.figures import Figures, Hot, Price, Worst
+from adapters.demo.profiles import in_book
+from adapters.demo.report import Line
 from core.units import money_text, price_decimal
 
 WIDTH_MIN: Final = 80
 HEIGHT_MIN: Final = 24
+_TALL: Final = 32
+"""From so many rows on there is room for the kinds of bets, and a frame around the system."""
 _WIDE: Final = 90
 """A market panel that is so wide inside has room for a market in one line."""
 _MOVES: Final = {1: ("▲", "bold green"), 0: (" ", ""), -1: ("▼", "bold red")}
@@ -30,27 +34,39 @@ _KINDS: Final = {
     "rejected": ("yellow", "no"),
     "won": ("bold cyan", "won"),
     "void": ("blue", "void"),
+    "referred": ("bold magenta", "ask"),
+    "trader": ("bold bright_white", "desk"),
+    "taken": ("bold green", "deal"),
+    "lapsed": ("yellow", "off"),
+    "sold": ("bold blue", "sold"),
 }
+_PAID: Final = {"won", "void", "sold"}
+_PLACES: Final = 2
+"""Kinds of bets beside each other."""
 
 
 def render(figures: Figures, width: int, height: int) -> RenderableType:
     """The whole screen."""
     width, height = max(width, WIDTH_MIN), max(height, HEIGHT_MIN)
     right = 30 if width < 110 else min(44, width // 3)
-    ticker = 5 + (height - HEIGHT_MIN) // 4
-    body = height - 3 - 4 - ticker
-    worst = max(5, min(body // 3 + 1, 14))
+    tall = height >= _TALL
+    system, told = 4 if tall else 2, 4 + (height - HEIGHT_MIN) // 7
+    body = height - 3 - system - 2 * told
+    worst = max(5, min(body // 3, 14))
+    by_kind = min(body // 3, 8) if tall else 0
     screen, middle, side = Layout(size=height), Layout(size=body), Layout(size=right)
     screen.split_column(
         Layout(_header(figures, width), size=3),
         middle,
-        Layout(_system(figures), size=4),
-        Layout(_ticker(figures.lines, ticker - 2, figures.currency), size=ticker),
+        Layout(_system(figures, framed=tall), size=system),
+        Layout(_desk(figures, told - 2), size=told),
+        Layout(_ticker(figures, told - 2), size=told),
     )
     middle.split_row(Layout(_markets(figures, width - right - 4, body - 2)), side)
-    side.split_column(
-        Layout(_answers(figures, body - worst - 2)), Layout(_worst(figures, right - 4, worst - 2), size=worst)
-    )
+    panels = [Layout(_answers(figures, body - worst - by_kind - 2))]
+    if by_kind:
+        panels.append(Layout(_by_kind(figures, right - 4, by_kind - 2), size=by_kind))
+    side.split_column(*panels, Layout(_worst(figures, right - 4, worst - 2), size=worst))
     return screen
 
 
@@ -61,7 +77,8 @@ def line(figures: Figures) -> str:
     return (
         f"{_clock(figures.now_ms)} up {_span(figures.up_s)}  bets {crowd.bets:,} ({crowd.bets_per_s:.0f}/s, "
         f"{_accepted_share(figures):.0%} accepted)  p50 {crowd.p50_ms:.1f} p99 {crowd.p99_ms:.1f} ms  "
-        f"settled {crowd.settled:,}  markets {crowd.markets}  journal {figures.event_no:,} events, "
+        f"settled {crowd.settled:,}  pending {sum(figures.waiting.values())}  cash-outs {crowd.cash_outs:,}  "
+        f"markets {crowd.markets}  journal {figures.event_no:,} events, "
         f"projector {figures.projector_lag:,} behind  worst {worst.name} {_money(worst.liability_m)} of "
         f"{_money(worst.limit_m)} {figures.currency}  feeds {_producers(figures).plain}"
     )
@@ -91,8 +108,8 @@ def _header(figures: Figures, width: int) -> RenderableType:
     second.add_column(justify="right", no_wrap=True)
     second.add_row(latency, Text(f"{figures.open_bets:,} open bets "))
     turnover = Text.assemble(
-        (f" {crowd.customers} customers staked {_money(crowd.staked_m)} {figures.currency}, ", "dim"),
-        (f"were paid {_money(crowd.paid_m)}; {crowd.settled:,} bets settled", "dim"),
+        (f" {crowd.customers} customers staked {_money(in_book(crowd.staked_m))} {figures.currency}, ", "dim"),
+        (f"were paid {_money(in_book(crowd.paid_m))}; {crowd.settled:,} bets settled", "dim"),
     )
     if crowd.faults:
         turnover = Text(f" {len(crowd.faults)} FAULTS: {crowd.faults[-1]}", "bold white on red")
@@ -174,6 +191,35 @@ def _answers(figures: Figures, rows: int) -> Panel:
     return _panel(f"answers  {total:,}", [table])
 
 
+def _by_kind(figures: Figures, width: int, rows: int) -> Panel:
+    """The commonest kinds of accepted bets, in columns; the rest together."""
+    counts = sorted(figures.crowd.by_kind.items(), key=lambda item: -item[1])
+    total = max(1, sum(count for _, count in counts))
+    room = rows * _PLACES
+    shown = counts if len(counts) <= room else counts[: room - 1]
+    rest = sum(count for _, count in counts) - sum(count for _, count in shown)
+    told = [(name.replace(kinds.EACH_WAY, "e/w ").replace("_", " "), count) for name, count in shown]
+    told += [("others", rest)] if rest else []
+    each = width // _PLACES
+    lines = [Text() for _ in range(rows)]
+    for place, (name, count) in enumerate(told):
+        share = f"{count / total:.1%}"
+        lines[place % rows].append(_fit(name, each - len(share) - 2) + " ").append(share + " ", "green")
+    return _panel("kinds of bets", lines)
+
+
+def _desk(figures: Figures, rows: int) -> Panel:
+    """What waits, what the trader did, what was sold back."""
+    waiting, desk, crowd = figures.waiting, figures.desk, figures.crowd
+    waits = "  ".join(f"{waiting.get(stage, 0)} {stage}" for stage in ("delayed", "referred", "offered"))
+    words = ("accept", "yes"), ("offer", "offers"), ("decline", "no")
+    told = " ".join(f"{desk.told.get(action, 0)} {word}" for action, word in words)
+    told = f"trader: {told} {desk.silent} silent"
+    sold = f"{crowd.cash_outs:,} sold for {_money(in_book(crowd.sold_m))} {figures.currency}"
+    lines = [_told(line) for line in figures.slow[-rows:]] or [Text("nobody has asked yet", "dim")]
+    return _panel(f"waiting  {waits}", lines, f"{told}  {sold}")
+
+
 def _worst(figures: Figures, width: int, rows: int) -> Panel:
     lines = []
     book = Worst("the whole book", figures.book_liability_m, figures.book_limit_m)
@@ -186,7 +232,7 @@ def _worst(figures: Figures, width: int, rows: int) -> Panel:
     return _panel("worst liabilities", lines)
 
 
-def _system(figures: Figures) -> Panel:
+def _system(figures: Figures, *, framed: bool) -> RenderableType:
     journal = Text.assemble(
         ("journal ", "dim"),
         f"{figures.appends_per_s:,.0f}/s in {figures.append_ms:.1f} ms  ",
@@ -201,27 +247,42 @@ def _system(figures: Figures) -> Panel:
     feeds = Text.assemble(
         ("feeds ", "dim"), _producers(figures), f" {figures.feed_per_s:,.0f} messages/s  ", (figures.playing, "dim")
     )
-    return _panel("system", [journal, feeds])
+    if framed:
+        return _panel("system", [journal, feeds])
+    return Group(*(_one_line(Text(" ").append(line)) for line in (journal, feeds)))
 
 
-def _ticker(lines: Sequence[Line], rows: int, currency: str) -> Panel:
-    return _panel("last bets and settlements", [_told(line, currency) for line in lines[-rows:]])
+def _ticker(figures: Figures, rows: int) -> Panel:
+    families: dict[str, int] = {}
+    for name, count in figures.crowd.by_kind.items():
+        families[kinds.family(name)] = families.get(kinds.family(name), 0) + count
+    total = max(1, sum(families.values()))
+    shares = ", ".join(f"{families.get(each, 0) / total:.0%} {each}" for each in ("singles", "multiples", "systems"))
+    return _panel("last bets and settlements", [_told(line) for line in figures.lines[-rows:]], shares)
 
 
-def _told(line: Line, currency: str) -> Text:
+def _told(line: Line) -> Text:
     style, kind = _KINDS.get(line.kind, ("", line.kind))
     text = Text.assemble(f"{_clock(line.ts_ms)} ", (f"{kind:<5}", style), (f"{line.customer} ", "dim"))
-    stake = money_text(line.stake_m, currency)
-    if line.kind == "rejected":
+    stake = money_text(line.stake_m, line.currency)
+    if line.why:
         return text.append(line.why.replace("_", " ").lower(), "yellow").append(f": {stake} on {line.what}")
-    if line.kind == "accepted":
-        return text.append(f"{stake} on {line.what}")
-    return text.append(f"{money_text(line.paid_m, currency)} for {stake} on {line.what}")
+    if line.kind in _PAID:
+        return text.append(f"{money_text(line.paid_m, line.currency)} for {stake} on {line.what}")
+    return text.append(f"{stake} on {line.what}")
 
 
-def _panel(title: str, lines: Iterable[RenderableType]) -> Panel:
+def _panel(title: str, lines: Iterable[RenderableType], below: str = "") -> Panel:
     texts = [_one_line(item) if isinstance(item, Text) else item for item in lines]
-    return Panel(Group(*texts), title=f"[dim]{title}[/]", title_align="left", box=ROUNDED, border_style="grey39")
+    return Panel(
+        Group(*texts),
+        title=f"[dim]{title}[/]",
+        title_align="left",
+        subtitle=f"[dim]{below}[/]" if below else None,
+        subtitle_align="right",
+        box=ROUNDED,
+        border_style="grey39",
+    )
 
 
 def _one_line(text: Text) -> Text:

@@ -9,17 +9,22 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters.demo import crowd, programme
-from adapters.demo.board import OPEN, Board, Key, Offer
+from adapters.demo import desk, programme, report
+from adapters.demo.board import BUILDERS, OPEN, Board, Key, Offer
 from adapters.demo.figures import FLASH_S, Figures, Hot, Price, Producer, Worst
 from core.limits import Limits
 
 _LINES_MAX: Final = 50
 _AWAY_S: Final = 5.0
 """A projector that is so far behind has no Postgres, or none that it likes (the engine's log says why)."""
+_LINE_MS: Final = 800
+"""Between two lines of the same kind, for those that come all the time."""
+_PAUSE_MS: Final = {"referred": 0, "trader": 0, "taken": 0, "lapsed": 0, "sold": 3_000}
+"""The same for those that are rare, and have a place of their own."""
 _BUSY: Final = 1_000
 """Events a second below which a lag is not worth a word."""
 _HOT_MAX: Final = 40
+_BUILDER_QUOTES: Final = 10
 _CHOOSE_S: Final = 3.0
 """So long the same markets are shown in the same places, or nobody could read them."""
 _SHUT_S: Final = 20.0
@@ -33,26 +38,40 @@ class Watch:
 
     def __init__(self, limits: Limits, board: Board) -> None:
         self.board = board
-        self.crowd = crowd.Report()
+        self.crowd = report.Report()
+        self.desk = desk.Report()
         self.feeds = programme.Report()
         self.trouble = ""
         """What is not there to be played, and why."""
         self.redis = False
         """Whether there is one."""
         self._limits = limits
-        self._lines: deque[crowd.Line] = deque(maxlen=_LINES_MAX)
+        self._lines: deque[report.Line] = deque(maxlen=_LINES_MAX)
+        self._slow: deque[report.Line] = deque(maxlen=_LINES_MAX)
         self._began_s = time.monotonic()
         self._now: Samples = {}
         self._rates = _Rates()
         self._shown: list[Key] = []
         self._chosen_s = 0.0
 
-    def take_crowd(self, report: crowd.Report) -> None:
-        self.crowd = report
-        self._lines.extend(report.lines)
+    def take_crowd(self, seen: report.Report) -> None:
+        self.crowd = seen
+        self._take_lines(seen.lines)
 
-    def take_feeds(self, report: programme.Report) -> None:
-        self.feeds = report
+    def take_desk(self, seen: desk.Report) -> None:
+        self.desk = seen
+        self._take_lines(seen.lines)
+
+    def take_feeds(self, seen: programme.Report) -> None:
+        self.feeds = seen
+
+    def _take_lines(self, lines: Iterable[report.Line]) -> None:
+        """What happens all the time is shown no faster than it can be read; what is rare, always."""
+        for line in lines:
+            shown = self._slow if line.kind in _PAUSE_MS else self._lines
+            pause_ms = _PAUSE_MS.get(line.kind, _LINE_MS)
+            if not any(other.kind == line.kind and line.ts_ms - other.ts_ms < pause_ms for other in shown):
+                shown.append(line)
 
     def take_metrics(self, text: str) -> None:
         """A page of `/metrics`."""
@@ -72,6 +91,16 @@ class Watch:
         return int(self._value("tictac_bets_open"))
 
     @property
+    def waiting(self) -> dict[str, int]:
+        """Bets that wait now, by stage."""
+        return {stage: int(count) for (name, stage), count in self._now.items() if name == "tictac_bets_pending"}
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing is open, nothing waits, and Postgres has all of it."""
+        return not self.open_bets and not any(self.waiting.values()) and not self.projector_lag
+
+    @property
     def projector_lag(self) -> int:
         """Events that are not in Postgres yet."""
         return int(self._value("tictac_projector_lag_events"))
@@ -84,6 +113,8 @@ class Watch:
             up_s=time.monotonic() - self._began_s,
             currency=self._limits.currency,
             crowd=self.crowd,
+            desk=self.desk,
+            waiting=self.waiting,
             term=int(value("tictac_term")),
             event_no=int(value("tictac_events")),
             events_per_s=rates.of("events"),
@@ -108,6 +139,7 @@ class Watch:
             postgres="away" if self.projector_lag > _AWAY_S * max(_BUSY, rates.of("events")) else "up",
             redis=("up" if value("tictac_redis_up") else "away") if self.redis else "off",
             lines=list(self._lines),
+            slow=list(self._slow),
         )
 
     def _value(self, name: str, label: str = "") -> float:
@@ -181,14 +213,16 @@ def samples(text: str) -> Samples:
 
 
 def _liveliest(offers: Iterable[Offer], shown: set[Key], now_s: float) -> Iterable[Key]:
-    """Those that are shown already need a little less to stay. Moves count by selection: a correct score has 26."""
+    """Those that are shown already need a little less to stay. Moves count by selection: a correct score has 26.
+
+    A bet builder has one, and stands behind the markets that it is made of.
+    """
 
     def rank(offer: Offer) -> tuple[bool, float]:
         moves = offer.moves * 0.5 ** ((now_s - offer.changed_s) / 10)
         lively = offer.status == OPEN or now_s - offer.changed_s < _SHUT_S
-        return offer.in_play and lively, moves / len(offer.quotes) * (
-            1.5 if (offer.fixture, offer.market) in shown else 1.0
-        )
+        moves /= len(offer.quotes) if offer.shelf != BUILDERS else _BUILDER_QUOTES
+        return offer.in_play and lively, moves * (1.5 if (offer.fixture, offer.market) in shown else 1.0)
 
     best: dict[str, list[Key]] = {}
     for offer in sorted(offers, key=rank, reverse=True):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from adapters.demo.crowd import Line, Report
+from adapters.demo import desk
 from adapters.demo.figures import Figures, Hot, Price, Producer, Worst
+from adapters.demo.report import Line, Report
 
 AT_MS = 1_763_900_000_000
 
@@ -28,9 +29,14 @@ def crowd() -> Report:
             "EXPIRED": 59,
         },
         retries=4_031,
-        staked_m=123_456_700,
+        by_kind={"single": 120_000, "double": 20_012, "each_way_single": 8_000, "lucky15": 1_900, "heinz": 100},
+        pending=34,
+        waited={"delayed": 60_000, "referred": 412, "offered": 130},
+        cash_outs=1_204,
+        sold_m={"EUR": 2_000_000, "GBP": 1_000_000},
+        staked_m={"EUR": 123_456_700, "GBP": 1_000_000},
         settled=140_330,
-        paid_m=118_000_250,
+        paid_m={"EUR": 118_000_250},
         bets_per_s=412.4,
         p50_ms=1.24,
         p99_ms=4.81,
@@ -107,4 +113,12 @@ def figures() -> Figures:
         postgres="up",
         redis="up",
         lines=lines,
+        waiting={"delayed": 31, "referred": 2, "offered": 1},
+        desk=desk.Report(ready=True, told={"accept": 140, "offer": 130, "decline": 90}, silent=52),
+        slow=[
+            Line(AT_MS, "referred", "demo-0005", "Zip 12.00 (Newcastle)", 90_000),
+            Line(AT_MS + 900, "trader", "demo-0005", "1 leg, stake too large", 45_000, why="offers less"),
+            Line(AT_MS + 1900, "sold", "demo-0007", "double: Zip 12.00 ...", 1_000, 1_270, currency="GBP"),
+            Line(AT_MS + 2900, "taken", "demo-0005", "Zip 12.00 (Newcastle)", 45_000),
+        ],
     )

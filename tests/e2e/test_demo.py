@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -16,14 +17,17 @@ from typing import TypeVar
 import pytest
 
 from adapters.bus import connect
+from adapters.demo.kinds import NAMED
 from adapters.embedded import NatsServer
 from adapters.journal import snapshots
 from config.settings import Role, load
+from core.units import money_text
 
 RECORDINGS = Path(__file__).parent.parent.parent / ".tictac" / "recordings"
 KEYS = (
     *("bets", "accepted", "rejected", "settled", "staked_m", "paid_m", "ledger_sum_m", "journal_events"),
     *("projected_events", "state_hash", "rebuilt_state_hash", "recordings", "bets_per_s", "p50_ms", "p99_ms"),
+    *("by_kind", "pending", "waited", "cash_outs"),
 )
 START_S = 60.0
 T = TypeVar("T")
@@ -132,7 +136,14 @@ def test_a_bounded_run_proves_itself(tmp_path: Path) -> None:
     figures = json.loads(ran.stdout.splitlines()[-1])
     assert tuple(figures) == KEYS
     assert figures["bets"] >= 2_000
-    assert figures["accepted"] + sum(figures["rejected"].values()) == figures["bets"]
+    assert figures["accepted"] + sum(figures["rejected"].values()) + figures["pending"] == figures["bets"]
+    assert figures["pending"] == 0
+    assert sum(figures["by_kind"].values()) == figures["accepted"]
+    assert figures["by_kind"]["single"] > figures["by_kind"]["double"] > 0
+    assert figures["by_kind"].keys() & {"each_way_single", "each_way_double"}
+    assert figures["by_kind"].keys() & {*NAMED, "system"}
+    assert figures["waited"]["delayed"] > figures["waited"]["referred"] >= figures["waited"]["offered"]
+    assert figures["waited"]["referred"] + figures["cash_outs"] > 0
     assert figures["accepted"] == figures["settled"] > figures["bets"] / 4
     assert len(figures["rejected"]) >= 4
     assert "DUPLICATE_ID" not in figures["rejected"]
@@ -144,14 +155,17 @@ def test_a_bounded_run_proves_itself(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*")), "it works in a folder of its own"
 
 
-async def left_in(folder: Path) -> int:
-    """What the demo's customers have, rebuilt from NATS."""
+async def left_in(folder: Path) -> str:
+    """What the demo's customers have, by currency, rebuilt from NATS."""
     async with NatsServer(folder / "data" / "nats") as server:
         settings = load(environ=server.environ)
         client = await connect(settings, Role.OPERATOR)
         book, _ = await snapshots.rebuild(client.jetstream(), settings)
         await client.close()
-    return sum(customer.cash_m + customer.open_stakes_m + customer.reserved_m for customer in book.customers.values())
+    had = Counter[str]()
+    for customer in book.customers.values():
+        had[customer.currency] += customer.cash_m + customer.open_stakes_m + customer.reserved_m
+    return ", ".join(money_text(had_m, currency) for currency, had_m in sorted(had.items()))
 
 
 async def test_ctrl_c_stops_everything_and_the_next_run_goes_on_from_there(
@@ -166,11 +180,11 @@ async def test_ctrl_c_stops_everything_and_the_next_run_goes_on_from_there(
     assert took_s < 5
     assert_gone(pids, 1)
 
-    left_m = await left_in(tmp_path)
-    assert left_m > 0
+    left = await left_in(tmp_path)
+    assert re.fullmatch(r"[1-9][\d,.]+ EUR, [1-9][\d,.]+ GBP, [1-9][\d,.]+ SEK", left)
     demo = start()
-    back = demo.wait_for(r"60 customers are back; together they have ([\d,.]+) EUR")
-    assert round(float(back[1].replace(",", "")) * 100) == left_m
+    back = demo.wait_for(r"60 customers are back; together they have (.+)")
+    assert back[1] == left
     demo.wait_for(r"bets [1-9]")
 
     pids = demo.processes()

@@ -56,6 +56,12 @@ def test_what_matters_is_on_the_screen_at_any_size(width: int, height: int) -> N
         "betfair.replay up",
         "simulator.1 DOWN",
         "bet  demo-0014 12.50 EUR on Northwick Rovers 2.15",
+        "31 delayed  2 referred  1 offered",
+        "140 yes 130 offers 90 no 52 silent",
+        "1,204 sold for 31,700 EUR",
+        "85% singles, 13% multiples, 1% systems",
+        "sold demo-0007 12.70 GBP for 10.00 GBP on double",
+        "deal demo-0005 450.00 EUR on Zip 12.00",
     ):
         assert wanted in text, wanted
 
@@ -64,6 +70,20 @@ def test_a_wide_screen_shows_each_market_in_one_line() -> None:
     rows = [row for row in drawn(figures(), 160, 45) if "Newcastle" in row and "6f Hcap" in row]
     assert rows
     assert all(re.search(r"Fast Deal\s+3\.25.*Lucky Lodge\s+5\.80▲.*Zip\s+12\.00.*900", row) for row in rows)
+
+
+def test_a_tall_screen_shows_the_kinds_of_bets() -> None:
+    text = "\n".join(drawn(figures(), 120, 40))
+    for wanted in (
+        "single",
+        "80.0%",
+        "e/w single",
+        "5.3%",
+        "lucky15",
+        "1.3%",
+        "desk demo-0005 offers less: 450.00 EUR",
+    ):
+        assert wanted in text, wanted
 
 
 def test_every_reason_is_counted_even_where_not_all_fit() -> None:
@@ -87,5 +107,6 @@ def test_without_a_terminal_one_line_says_it() -> None:
     said = line(replace(figures(), lines=[]))
     assert "\n" not in said
     assert "bets 184,220 (412/s, 81% accepted)  p50 1.2 p99 4.8 ms" in said
+    assert "pending 34  cash-outs 1,204" in said
     assert "projector 120 behind" in said
     assert "worst Northwick Rovers v Eastmere Athletic 29,000 of 30,000 EUR" in said
