@@ -272,7 +272,9 @@ def test_one_team_wins_the_league_of_the_matches(seed: int) -> None:
     (results,) = told.results.values()
     assert sum(each.result for each in results) == 1
     assert outright.sport == match.sport
-    assert outright.outright_of == match.competition != outright.competition, "else it could not be combined with itself"
+    assert outright.outright_of == match.competition != outright.competition, (
+        "else it could not be combined with itself"
+    )
 
 
 @SOME
@@ -329,6 +331,18 @@ def test_a_bet_builder_follows_its_parts(seed: int) -> None:
             assert all(told.status[part] is not FeedStatus.CLOSED for part in parts)
             assert price >= max(told.prices[fixture, part][selection] for part, selection in image.parts)
     assert offered
+
+
+def test_a_bet_builder_with_a_part_that_is_not_offered_is_not_offered() -> None:
+    match, told = FootballFixture(frame(1), SETTINGS), Told()
+    told.hear(match.messages(NOON))
+    match.score = (0, 9)
+    match.at(0, match.move_prices)
+    told.hear(match.messages(NOON + 1))
+    home = {part for part, image in told.images.items() if ("1x2", "1") in image.parts or ("dc", "1x") in image.parts}
+    assert len(home) == 2
+    for builder in home:
+        assert (told.status[builder], told.prices[builder]) == (FeedStatus.SUSPENDED, {"yes": 0})
 
 
 def test_a_bet_stop_of_one_group_stops_the_bet_builders_too() -> None:
