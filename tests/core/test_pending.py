@@ -19,7 +19,7 @@ from core.messages import queries as qu
 from core.messages.answers import Accepted, BetLegState, BetState, Done, Pending, Rejected, UsedLeg
 from core.messages.commands import PricePolicy
 from core.messages.results import EachWay
-from tests.core.world import ANY, NOON, WatchedWorld, World, journalled, lost, refused, won
+from tests.core.world import ANY, NOON, WatchedWorld, World, journalled, limits, lost, refused, won
 
 HOME = ("match/winner", "home", 20_000)
 RED = ("cup/winner", "red", 20_000)
@@ -256,9 +256,10 @@ def test_an_id_that_waits_is_taken_for_every_command(world: World) -> None:
 def test_a_free_bet_waits_without_a_reserve_and_a_token_stakes_one_bet(world: World) -> None:
     world.done(co.GrantFreeBet, customer="ann", token="free", stake_m=500, ends_ms=NOON + 100_000)
     world.waiting("ann", 500, RED, id="b1", free_bet="free")
-    world.waiting("ann", 500, RED, id="b2", free_bet="free")
+    world.waiting("ann", 250, HOME, RED, id="b2", free_bet="free", folds=(1,), unit_stake=True)
     assert money(world) == (100_000, 0, 0)
-    assert (world.state("b1").stake_m, world.state("b1").free_bet) == (500, True)
+    for bet in ("b1", "b2"):
+        assert (world.state(bet).stake_m, world.state(bet).free_bet) == (500, True)
     world.wait(5_000)
     world.tick()
     assert world.state("b1").status == "open"
@@ -297,6 +298,16 @@ def test_only_so_many_bets_wait_in_all() -> None:
     world.wait(5_000)
     world.tick()
     assert isinstance(world.place("bob", 100, RED, id="b2"), Pending)
+
+
+def test_how_fast_he_bets_is_asked_once(world: World) -> None:
+    """A bet that waits has used up its pace when it was placed."""
+    world.engine.limits = limits(velocity_bets_max=1)
+    world.waiting("ann", 100, RED, id="b1")
+    assert refused(world.place("ann", 100, HOME)) == "TOO_FAST"
+    world.wait(5_000)
+    world.tick()
+    assert world.state("b1").status == "open"
 
 
 # Order.
@@ -669,7 +680,7 @@ def test_an_offer_is_taken_only_while_its_markets_are_open(world: World) -> None
     [
         ("dobbin", NOON + 2, "SELECTION_UNPRICED"),
         ("star", NOON + 2, "PRICE_CHANGED"),
-        ("star", NOON, None),  # before the offer was made
+        ("star", NOON + 1, None),  # by when the offer was made
     ],
 )
 def test_an_offer_on_a_runner_ends_with_the_field_it_was_made_for(
@@ -781,6 +792,10 @@ def test_while_an_answer_has_not_been_followed_nobody_else_is_heard(world: World
     assert refused(twin.decline("ann", "b1", id="t2")) == "BET_NOT_PENDING"
     twin.tick()
     twin.done(co.TakeOffer, customer="ann", bet="b1", id="t3")
+    world.take("ann", "b1")
+    twin.engine = _rebuilt(world, -1)
+    assert refused(twin.take("ann", "b1", id="t4")) == "BET_NOT_PENDING"
+    assert refused(twin.decline("ann", "b1", id="t5")) == "BET_NOT_PENDING"
 
 
 @pytest.mark.parametrize(
