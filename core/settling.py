@@ -335,7 +335,6 @@ def _due(book: Book, market: Market, ts_ms: int) -> None:
         book.closed[key] = market
     market.due = list(reversed(market.bets.values()))
     book.settling.pop(key, None)
-    book.tallies.pop(key, None)
     if market.due:
         book.settling[key] = market
     book.touch(market)

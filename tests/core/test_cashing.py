@@ -14,7 +14,7 @@ from core.messages import queries as qu
 from core.messages.answers import Accepted, Answer, CashOutQuote, Done, Rejected
 from core.messages.events import BetStatus
 from core.messages.results import EachWay, Result
-from tests.core.world import NOON, World, half_won, leg, lost, refused, void, won
+from tests.core.world import NOON, World, half_lost, half_won, leg, lost, refused, void, won
 
 OPEN, WON, LOST, VOID, CASHED_OUT = BetStatus
 HOME = ("match/winner", "home", 25_000)
@@ -216,6 +216,17 @@ def test_a_quote_ends_with_the_next_result(settled_leg: str) -> None:
     world.check()
 
 
+def test_a_quote_does_not_come_back_with_a_correction() -> None:
+    world = stage()
+    bet = world.bet("ann", 1_000, HOME, RED)
+    quoted = offer(world, bet.id)
+    world.settle("final/winner", lost("red"))
+    world.settle("final/winner", half_lost("red"))
+    assert bet.status == OPEN
+    assert refused(take(world, bet.id, quoted.offer_m)) == "CASH_OUT_CHANGED"
+    world.check()
+
+
 def test_a_bet_that_a_result_has_decided_is_not_sold_before_it_is_settled() -> None:
     world = stage(slice_max=1)
     first = world.bet("ann", 1_000, HOME)
@@ -233,13 +244,11 @@ def test_a_bet_that_a_result_has_decided_is_not_sold_before_it_is_settled() -> N
 
 def test_quotes_that_have_run_out_are_forgotten_whoever_asks_again() -> None:
     world = stage()
-    asking = world.bet("ann", 1_000, HOME)
-    others = [world.bet("ann", 1_000, RED) for _ in range(20)]
-    offer(world, asking.id)
-    for bet in others:
+    asking = [world.bet("ann", 1_000, HOME) for _ in range(2)]
+    for bet in [world.bet("ann", 1_000, RED) for _ in range(20)]:
         world.wait(1_000)
-        offer(world, asking.id)
-        offer(world, bet.id)
+        for again in (*asking, bet):
+            offer(world, again.id)
     assert len(world.book.quotes) < 10
 
 

@@ -461,9 +461,39 @@ def test_a_void_amid_the_count_needs_no_lines() -> None:
         world.tick()
     assert world.book.bets["big"].status == OPEN
     world.done(co.VoidBet, bet="big", reason="palpable error")
-    world.run()
+    due = len(world.book.settling)
+    for _ in range(due):
+        world.tick()
+    assert not world.book.settling
     assert (world.book.bets["big"].status, world.cash("ann")) == (VOID, 1_000_000)
     assert not world.book.tallies
+    world.check()
+
+
+def test_a_correction_of_another_leg_amid_the_count_is_not_mixed_up_with_it() -> None:
+    world = meeting()
+    for number in range(1, RACES):
+        world.settle(f"r{number}/win", *FIRST)
+    world.results(f"r{RACES}/win", *FIRST)
+    for _ in range(3):
+        world.tick()
+    world.results("r1/win", Result("b", 1, position=1), Result("a", 0, position=2))
+    world.run()
+    assert [event.paid_m for event in world.events if isinstance(event, ev.BetSettled)] == [639_517]
+    world.check()
+
+
+def test_a_slice_is_bounded_by_lines_as_well_as_by_bets() -> None:
+    world = stage(*[15_000] * 6, slice_lines_max=100)
+    for number in range(4):
+        taken(world, 630, yes(world, *range(1, 7)), kind="lucky63", id=f"b{number}")
+    for number in range(1, 6):
+        world.settle(f"m{number}/winner", W)
+    world.results("m6/winner", W)
+    done = []
+    while world.book.settling:
+        done.append(sum(isinstance(event, ev.BetSettled) for event in world.tick()))
+    assert done == [1, 1, 1, 1]
     world.check()
 
 
