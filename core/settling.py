@@ -407,14 +407,15 @@ def archive(book: Book, limits: Limits, now_ms: int) -> ev.MarketArchived | None
     """The next market, or part of one, that is closed for so long that it may be forgotten.
 
     Not while anything is being settled, so that no bet vanishes from under a slice. A market with an open bet (a
-    multiple whose other legs are still to come) is kept, and looked at again after the others.
+    multiple whose other legs are still to come), or under an offer that has not ended, is kept, and looked at again
+    after the others.
     """
     if book.settling or book.voided or book.scoring:
         return None
     for key, market in islice(book.closed.items(), 1):
         if now_ms - market.closed_ms < limits.archive_after_ms:
             return None
-        if market.open_bets or market.combinations:
+        if market.open_bets or market.stakes_m or market.combinations:
             book.closed[key] = book.closed.pop(key)
             return None
         bets = min(len(market.bets), limits.slice_max)

@@ -718,6 +718,21 @@ def test_an_offer_is_the_same_state_after_a_restart_whatever_became_of_its_legs(
     assert world.book.liability_m == 0
 
 
+def test_a_market_is_not_forgotten_from_under_an_offer() -> None:
+    """Nor where more offers end than a tick has room for."""
+    world = stage(slice_max=1, archive_after_ms=600_000)
+    for bet in ("b1", "b2", "b3"):
+        world.waiting("ann", 2_000, HOME, id=bet, refer=True)
+        assert isinstance(world.judge(bet, "offer", until_ms=NOON + 600_000), Done)
+    world.settle("match/winner", won("home"))
+    world.wait(600_000)
+    for _ in range(5):
+        world.tick()
+        world.check()
+    assert "match" not in world.book.fixtures
+    assert money(world) == (100_000, 0, 0)
+
+
 def test_a_bet_in_another_currency_waits_and_is_offered_in_it(world: World) -> None:
     world.done(co.SetRate, currency="GBP", rate=1_170_001)
     world.done(co.OpenCustomer, customer="cid", currency="GBP")
