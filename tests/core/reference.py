@@ -17,6 +17,7 @@ from core.messages.results import EachWay, Result
 Path = tuple[str, str]
 """Fixture and market."""
 
+ZERO, ONE = Fraction(0), Fraction(1)
 NAMED = {
     "trixie": "2 3",
     "patent": "1 2 3",
@@ -189,14 +190,27 @@ class Reference:
             won, share = self.placed(leg, result, leg.place.places)
         if not won:
             return void
-        price = leg.price
-        deduction = self.deduction(bet, leg)
-        if leg.starting_price:
-            if leg.selection not in self.markets[leg.path].starting_prices:
-                return None
-            price, deduction = self.markets[leg.path].starting_prices[leg.selection], Fraction(0)
-        winnings = (Fraction(price, 10_000) - 1) * terms * (1 - deduction)
-        return void + (1 - void) * (1 + winnings) * share
+        winnings = self.winnings(bet, leg)
+        return None if winnings is None else void + (1 - void) * (1 + winnings * terms) * share
+
+    def winnings(self, bet: Bet, leg: Leg) -> Fraction | None:
+        """What a stake of one wins, less Rule 4, of which a bet at the starting price knows nothing."""
+        if not leg.starting_price:
+            return (Fraction(leg.price, 10_000) - 1) * (1 - self.deduction(bet, leg))
+        starting_price = self.markets[leg.path].starting_prices.get(leg.selection)
+        return None if starting_price is None else Fraction(starting_price, 10_000) - 1
+
+    def cash_out(self, bet: Bet, chances: list[Fraction], sold_m: int, margin: Fraction) -> int:
+        """The offer for a part of the stake: what its lines can be expected to pay, less the margin.
+
+        `chances` has one for each leg; a decided leg has no need of it.
+        """
+        expected: dict[int, Fraction] = {}
+        for leg, chance in zip(bet.legs, chances, strict=True):
+            decided, winnings = self.multiplier(bet, leg, place=False), self.winnings(bet, leg)
+            expected[id(leg)] = (1 + winnings) * chance if decided is None and winnings is not None else decided or ZERO
+        worth = sum((prod((expected[id(leg)] for leg in line), start=ONE) for line in lines(bet)), start=ZERO)
+        return floor(sold_m * worth / len(lines(bet)) * (1 - margin))
 
     def placed(self, leg: Leg, result: Result, places: int) -> tuple[Fraction, Fraction]:
         """Whether it is placed; and which share of a place it has, where several came in together."""
@@ -214,19 +228,3 @@ class Reference:
 
 def _shared(result: Result) -> bool:
     return result.dead_heat_places != result.dead_heat_sharing
-
-
-def cash_out(chances: list[Fraction], bet: Bet, known: Reference, sold_m: int, margin: Fraction) -> int:
-    """The offer for a part of the stake: what its lines can be expected to pay, less the margin (RULEBOOK 5).
-
-    `chances` has one for each leg; a decided leg has no need of it.
-    """
-    worth = Fraction(0)
-    chance_of = {id(leg): chance for leg, chance in zip(bet.legs, chances, strict=True)}
-    for line in lines(bet):
-        value = Fraction(1)
-        for leg in line:
-            decided = known.multiplier(bet, leg, place=False)
-            value *= Fraction(leg.price, 10_000) * chance_of[id(leg)] if decided is None else decided
-        worth += value
-    return floor(sold_m * worth / len(lines(bet)) * (1 - margin))
