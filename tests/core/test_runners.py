@@ -135,6 +135,21 @@ def test_the_usual_terms_follow_from_the_runners(
     world.check()
 
 
+@pytest.mark.parametrize(
+    ("rule", "happens"),
+    [
+        ("withdrawn", lambda world: withdraw(world, "h", 200_000)),
+        ("not priced", lambda world: world.price(PATH, "h", 0)),
+    ],
+)
+def test_who_does_not_run_is_no_runner(rule: str, happens: Callable[[World], object]) -> None:
+    world = stage(runners=8)
+    happens(world)
+    bet = world.bet("ann", 1_000, A_8, each_way=True)
+    assert bet.legs[0].place == EachWay(2, 1, 4), rule
+    world.check()
+
+
 def test_a_market_may_have_terms_of_its_own() -> None:
     world = stage(runners=4, terms=EachWay(1, 1, 2))
     bet = world.bet("ann", 1_000, A_8, each_way=True)
