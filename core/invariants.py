@@ -78,8 +78,8 @@ def _check_customers(book: Book) -> None:
     count = 0
     for bet in book.bets.values():
         assert bet.status != BetStatus.OPEN or bet.paid_m == 0, bet.id
-        # While a slice is under way a bet may lag behind its market's results.
-        if not any(leg.selection.market.due for leg in bet.legs):
+        # While a slice is under way a bet may lag behind its market's results, or behind its own void.
+        if bet.id not in book.voided and not any(leg.selection.market.due for leg in bet.legs):
             running = [(leg.running_m, leg.place_running_m) for leg in bet.legs]
             assert running == liability.running_stakes(bet), bet.id
         if bet.status == BetStatus.OPEN:

@@ -292,15 +292,26 @@ def test_a_leg_is_taken_back_once_and_has_to_be_there(world: World) -> None:
     world.check()
 
 
-def test_a_leg_taken_back_just_before_a_crash_is_settled_by_the_next_engine(world: World) -> None:
+@pytest.mark.parametrize(
+    ("settled", "follows", "status", "paid_m"), [(True, ev.BetSettled, WON, 3_000), (False, ev.BetAdvanced, OPEN, 0)]
+)
+def test_a_leg_taken_back_just_before_a_crash_is_settled_by_the_next_engine(
+    world: World,
+    settled: bool,  # noqa: FBT001  (a case)
+    follows: type,
+    status: BetStatus,
+    paid_m: int,
+) -> None:
     bet = world.bet("ann", 1_000, HOME, RED)
-    world.settle("final/winner", won("red"))
+    if settled:
+        world.settle("final/winner", won("red"))
     world.done(co.VoidBet, bet=bet.id, reason="palpable error", leg=0)
-    assert [type(event) for event in world.events[-2:]] == [ev.BetVoided, ev.BetSettled]
+    assert [type(event) for event in world.events[-2:]] == [ev.BetVoided, follows]
     del world.events[-1]
     world.restart()
+    invariants.check(world.book)
     world.run()
-    assert (world.book.bets[bet.id].status, world.book.bets[bet.id].paid_m) == (WON, 3_000)
+    assert (world.book.bets[bet.id].status, world.book.bets[bet.id].paid_m) == (status, paid_m)
     world.check()
 
 
