@@ -149,7 +149,7 @@ async def _rows(connection: Connection, rows: Slice, report: Report) -> None:
 
 def _lasting(rows: Slice, table: str) -> Iterable[tuple[Any, ...]]:
     """What the slice inserts, without the columns that change later."""
-    inserted, changing = rows.inserts[table], _CHANGING.get(table)
+    inserted, changing = rows.inserted(table), _CHANGING.get(table)
     if not changing:
         return inserted
     places = [place for place, name in enumerate(INSERTS[table].split()) if name not in changing]

@@ -8,6 +8,7 @@ import msgspec
 
 from core.messages import events as ev
 from core.messages.rejections import Rejection
+from core.units import RATE_ONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,33 +67,24 @@ def _offer_answered(rows: Slice, number: int, event: ev.OfferAnswered) -> None:
     rows.taken.append((number, event.bet, event.taken))
 
 
-_NO_PLACES: Final = (None, None, None)
+_BANKER, _PLACE = map(ev.AcceptedLeg.__struct_fields__.index, ("banker", "place"))
 
 
 def _bet_accepted(rows: Slice, number: int, event: ev.BetAccepted) -> None:
-    rows.inserts["bets"].append(
-        (
-            number,
-            event.id,
-            event.ts_ms,
-            event.customer,
-            event.currency,
-            event.stake_m,
-            event.payout_m,
-            event.kind,
-            event.folds or None,
-            event.lines,
-            event.each_way,
-            event.free_bet,
-            event.rate,
-            event.payout_max_m,
-        )
-    )
-    legs = rows.inserts["bet_legs"]
+    ts_ms, customer = event.ts_ms, event.customer
+    bet = (number, event.id, ts_ms, customer, event.currency, event.stake_m, event.payout_m, event.payout_max_m)
+    if event.folds or event.free_bet or event.rate != RATE_ONE:
+        lines = event.kind, event.folds or None, event.lines, event.each_way
+        rows.inserts["bets"].append((*bet, *lines, event.free_bet, event.rate))
+    else:
+        rows.plain["bets"].append(bet)
     for index, leg in enumerate(event.legs):
-        *plain, place = msgspec.structs.astuple(leg)
-        terms = _NO_PLACES if place is None else (place.places, place.numerator, place.denominator)
-        legs.append((number, index, *plain, *terms))
+        values = msgspec.structs.astuple(leg)
+        if leg.place is None and not leg.banker and not leg.starting_price:
+            rows.plain["bet_legs"].append((number, index, *values[:_BANKER]))
+        else:
+            terms = (None, None, None) if leg.place is None else msgspec.structs.astuple(leg.place)[:3]
+            rows.inserts["bet_legs"].append((number, index, *values[:_PLACE], *terms))
     rows.move(number, event)
     # One that has waited had its stake reserved, or a free bet to pay for it.
     if event.reserved_m or event.free_bet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from adapters.postgres.slices import INSERTS, Row, Slice
+from adapters.postgres.slices import DEFAULTS, INSERTS, Row, Slice
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -26,9 +26,12 @@ class TableError(Exception):
 
 async def copy(connection: Connection, table: str, rows: Slice) -> None:
     """Add the slice's rows of a table."""
-    inserts = rows.inserts[table]
-    if inserts:
-        await connection.copy_records_to_table(table, records=_gently(inserts), columns=_COLUMNS[table])
+    columns = _COLUMNS[table]
+    if inserts := rows.inserts[table]:
+        await connection.copy_records_to_table(table, records=_gently(inserts), columns=columns)
+    if plain := rows.plain.get(table):
+        columns = columns[: -len(DEFAULTS[table])]
+        await connection.copy_records_to_table(table, records=_gently(plain), columns=columns)
 
 
 async def _gently(rows: list[Row]) -> AsyncIterator[Row]:

@@ -61,16 +61,15 @@ async def test_what_the_first_release_wrote_is_kept(connection: Connection, sche
         """
     )
     assert await migrate(connection) == SHIPPED[2:]
-    customer = await connection.fetchrow("SELECT cash_m::bigint, bonus_m::bigint, verified FROM customers")
-    bet = await connection.fetchrow(
-        "SELECT payout_m, kind, folds, lines, free_bet, rate, payout_max_m, cashed_out_m FROM bets"
-    )
-    leg = await connection.fetchrow("SELECT price, banker, starting_price, places, voided FROM bet_legs")
-    assert (customer, bet, leg) == (
-        (900, 0, False),
-        (215, "", None, 1, "", 1_000_000, 0, 0),
-        (21_500, False, False, None, False),
-    )
+    for query, expected in (
+        ("SELECT cash_m::bigint, bonus_m::bigint, verified FROM customers", (900, 0, False)),
+        (
+            "SELECT payout_m, kind, folds, lines, free_bet, rate, payout_max_m, cashed_out_m FROM bets",
+            (215, "", None, 1, "", 1_000_000, 0, 0),
+        ),
+        ("SELECT price, banker, starting_price, places, voided FROM bet_legs", (21_500, False, False, None, False)),
+    ):
+        assert [tuple(row) for row in await connection.fetch(query)] == [expected]
 
 
 async def test_a_changed_file_is_refused_by_name(connection: Connection, schema: Path) -> None:

@@ -226,11 +226,12 @@ async def test_each_event_leaves_its_rows(fresh_database: str, journal: FakeJour
 async def test_every_event_with_an_author_is_an_action_of_the_desk(fresh_database: str, journal: FakeJournal) -> None:
     """But a refused command, which has a table of its own."""
     await project(fresh_database, journal)
-    events = [event for stored in journal.stored for event in stored.batch.events]
+    events = enumerate((event for stored in journal.stored for event in stored.batch.events), 1)
+    authors = [(number, event, getattr(event, "author", "")) for number, event in events]
     expected = [
-        (number, type(event).__name__, event.author)
-        for number, event in enumerate(events, 1)
-        if getattr(event, "author", "") and not isinstance(event, ev.CommandRejected)
+        (number, type(event).__name__, author)
+        for number, event, author in authors
+        if author and not isinstance(event, ev.CommandRejected)
     ]
     connection = await asyncpg.connect(fresh_database)
     actions = await connection.fetch("SELECT event_no, action, author FROM desk_actions ORDER BY event_no")
