@@ -442,8 +442,8 @@ def apply_archived(book: Book, event: ev.MarketArchived) -> None:
         for part in market.parts:
             part.market.combinations.remove(market)
         if not fixture.markets:
+            liability.tighten(book, fixture)  # a replay has no ticks that do it: the book would keep what was too high
             del book.fixtures[event.fixture]
-            book.loose.pop(event.fixture, None)
             markets.forgotten(book, fixture.sport_level, fixture.competition_level)
 
 

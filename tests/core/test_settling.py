@@ -19,7 +19,7 @@ from core.messages import queries as qu
 from core.messages.answers import Accepted, BetState, Done
 from core.messages.events import BetStatus
 from core.messages.results import Result
-from tests.core.world import NOON, World, dead_heat, half_lost, half_won, lost, refused, replayed, void, won
+from tests.core.world import ANY, NOON, World, dead_heat, half_lost, half_won, lost, refused, replayed, void, won
 
 HOME = ("match/winner", "home", 20_000)
 RED = ("final/winner", "red", 30_000)
@@ -700,6 +700,22 @@ def test_a_market_with_an_open_multiple_is_kept_until_that_is_decided() -> None:
     world.run()
     assert list(world.book.fixtures) == ["race"]
     assert not world.book.bets
+    world.check()
+
+
+def test_with_a_fixture_its_liability_is_forgotten_in_a_replay_too() -> None:
+    """What hangs on the score is made exact by ticks; a replay has none, and kept the excess for ever."""
+    world = World()
+    world.customer("ann", 10_000)
+    world.defined("match/result", {"1": 20_000, "x": 30_000, "2": 40_000}, market_type="match_result")
+    for side in "1x2":
+        world.bet("ann", 1_000, ("match/result", side, 30_000), policy=ANY)
+    world.settle("match/result", won("1"))
+    world.wait(DAY)
+    world.run()
+    again = replayed(world.events)
+    assert (again.fixtures, again.liability_m, again.levels) == ({}, 0, {})
+    invariants.check(again)
     world.check()
 
 
