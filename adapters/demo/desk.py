@@ -22,7 +22,7 @@ from adapters.demo import part
 from adapters.demo.clerk import Clerk, reason
 from adapters.demo.profiles import RATES, SCALE, profile
 from adapters.demo.report import Line
-from adapters.engine.notices import Referral, ReferralEnded
+from core.messages.answers import Referral, ReferralEnded
 from config import settings as configuration
 from config.settings import Role, Settings
 from core.messages import answers as an

@@ -82,20 +82,25 @@ def payout_m(bet: PlaceBet, prices: list[int], stake_m: int, place_parts: tuple[
     `place_parts`: of an each-way bet, for each leg the denominator of its place part (4: a quarter of the odds).
     """
     lines = lines_of(bet)
-    longest = max(map(len, lines))
-    total = _total(lines, prices, [PRICE_ONE] * len(prices), longest)
-    below: int = PRICE_ONE**longest * len(lines)
+    above = _total(lines, prices, PRICE_ONE)
+    below: int = PRICE_ONE ** _longest(lines) * len(lines)
     if place_parts:
-        common = prod(place_parts)
-        placed = [price + PRICE_ONE * (part - 1) for price, part in zip(prices, place_parts, strict=True)]
-        parts = [PRICE_ONE * part for part in place_parts]
-        total = total * common**longest + _total(lines, placed, parts, longest, common)
-        below = 2 * below * common**longest
-    paid_m = stake_m * total // below
+        whole = PRICE_ONE * prod(set(place_parts))
+        placed = [
+            (price + PRICE_ONE * (part - 1)) * (whole // (PRICE_ONE * part))
+            for price, part in zip(prices, place_parts, strict=True)
+        ]
+        base: int = whole ** _longest(lines) * len(lines)
+        above, below = above * base + _total(lines, placed, whole) * below, 2 * below * base
+    paid_m = stake_m * above // below
     return paid_m - stake_m if bet.free_bet else paid_m
 
 
-def _total(lines: list[tuple[int, ...]], above: list[int], below: list[int], longest: int, common: int = 1) -> int:
-    """The sum over all lines of the product of above / below, times (PRICE_ONE x common) ** longest."""
-    whole: int = (PRICE_ONE * common) ** longest
-    return sum(whole * prod(above[leg] for leg in line) // prod(below[leg] for leg in line) for line in lines)
+def _total(lines: list[tuple[int, ...]], weights: list[int], base: int) -> int:
+    """The sum over all lines of the product of their legs' weights / base, times base ** the longest."""
+    longest = _longest(lines)
+    return sum(prod([weights[leg] for leg in line], start=base ** (longest - len(line))) for line in lines)
+
+
+def _longest(lines: list[tuple[int, ...]]) -> int:
+    return max(map(len, lines))
