@@ -22,7 +22,7 @@ from core.grid import Grid, Patterns
 from core.lines import Shape, Tally
 from core.messages.answers import Answer
 from core.messages.commands import NamedSelection, PlaceBet, Ramp
-from core.messages.events import BetOffered, BetStatus, ReferralAnswered
+from core.messages.events import BetOffered, BetPending, BetStatus, ReferralAnswered
 from core.messages.feed import FeedStatus
 from core.messages.results import EachWay, Result
 from core.units import RATE_ONE
@@ -218,6 +218,8 @@ class Market(Struct, gc=False, eq=False):
     delay_ms: int = 0
     parts: tuple[Selection, ...] = ()
     """Of a bet builder: what must win for its one selection to win."""
+    starting_price: bool = False
+    """Its prices at the off will be told."""
     combinations: list[Market] = field(default_factory=list)
     """The bet builders of which one of its selections is a part."""
     setting: Setting | None = None
@@ -286,10 +288,10 @@ class Market(Struct, gc=False, eq=False):
         named = tuple(NamedSelection(selection.id, selection.name) for selection in self.selections.values())
         return self.market_type, self.name, self.group, self.winners, self.cut_off_ms, named
 
-    def terms(self) -> tuple[dict[str, str], EachWay | None, int, tuple[tuple[str, str], ...]]:
-        """The rest of it: specifiers, each-way terms, delay and parts."""
+    def terms(self) -> tuple[dict[str, str], EachWay | None, int, tuple[tuple[str, str], ...], bool]:
+        """The rest of it: specifiers, each-way terms, delay, parts and whether there is a starting price."""
         parts = tuple((part.market.id, part.id) for part in self.parts)
-        return self.specifiers, self.each_way, self.delay_ms, parts
+        return self.specifiers, self.each_way, self.delay_ms, parts, self.starting_price
 
 
 class Fixture(Struct, gc=False, eq=False):
@@ -394,14 +396,11 @@ class Bet(Struct, gc=False, eq=False):
 class PendingBet(Struct, gc=False, eq=False):
     """A bet that waits to be decided; core/pending.py."""
 
-    id: str
-    ts_ms: int
-    digest: int
+    asked: BetPending
     customer: Customer
     reserved_m: int
     until_ms: int
     stage: int
-    command: PlaceBet
     number: int = 0
     """In order of arrival; the first of those that are due at the same time goes first."""
     offer: BetOffered | None = None
@@ -411,6 +410,21 @@ class PendingBet(Struct, gc=False, eq=False):
     """The trader's word, while what follows from it is still to come."""
     taken: bool | None = None
     """The customer's word on the offer, likewise."""
+
+    @property
+    def id(self) -> str:
+        """The bet's."""
+        return self.asked.id
+
+    @property
+    def digest(self) -> int:
+        """Of its command's content."""
+        return self.asked.digest
+
+    @property
+    def command(self) -> PlaceBet:
+        """As it came in."""
+        return self.asked.command
 
 
 class Quote(Struct, gc=False, eq=False):

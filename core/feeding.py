@@ -120,7 +120,7 @@ def image(book: Book, limits: Limits, producer: Producer, message: fe.MarketImag
         yield Refusal(Rejection.MALFORMED, detail="selections: one is named twice")
         return
     head = message.market_type, message.name, message.group, message.winners, message.cut_off_ms
-    terms = message.specifiers, message.each_way, message.delay_ms, message.parts
+    terms = message.specifiers, message.each_way, message.delay_ms, message.parts, message.starting_price
     if isinstance(market, Refusal) or market.terms() != terms or _differs(market, head, named):
         known_fixture = book.fixtures[message.fixture]
         amiss = markets.market_bound(

@@ -138,7 +138,7 @@ def decide_market(book: Book, limits: Limits, command: co.DefineMarket, digest: 
     if market is not None and market.source != DESK:
         return Refusal(Rejection.PRICE_NOT_OURS, detail=market.source)
     full = market_bound(fixture, limits, command.market, {selection.id for selection in command.selections})
-    terms = command.specifiers, command.each_way, command.delay_ms, command.parts
+    terms = command.specifiers, command.each_way, command.delay_ms, command.parts, command.starting_price
     return (
         full
         or wrong_parts(fixture, command.market, len(command.selections), command.parts)
@@ -202,6 +202,7 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
         for part in market.parts:
             part.market.combinations.append(market)
     market.specifiers, market.each_way, market.delay_ms = event.specifiers, event.each_way, event.delay_ms
+    market.starting_price = event.starting_price
     market.name, market.group = event.name, event.group
     market.winners, market.cut_off_ms = event.winners, event.cut_off_ms
     if event.cut_off_ms:

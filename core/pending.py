@@ -31,15 +31,7 @@ def apply_pending(book: Book, event: ev.BetPending) -> None:
     """The bet, beside the money."""
     customer = book.customers[event.customer]
     pending = book.pending[event.id] = PendingBet(
-        event.id,
-        event.ts_ms,
-        event.digest,
-        customer,
-        event.reserved_m,
-        event.until_ms,
-        event.stage,
-        event.command,
-        book.event_no,
+        event, customer, event.reserved_m, event.until_ms, event.stage, book.event_no
     )
     customer.pending += 1
     _note(book, pending)

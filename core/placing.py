@@ -144,6 +144,8 @@ def read(
             place = each_way_terms(market)
             if place is None:
                 return Refusal(Rejection.EACH_WAY_NOT_OFFERED, index, price)
+        if asked.starting_price and not market.starting_price:
+            return Refusal(Rejection.STARTING_PRICE_NOT_OFFERED, index, price)
         if prices:
             price = prices[index]
         elif price != asked.price and type(command) is PlaceBet and not _takes(command, asked, price):
@@ -475,7 +477,7 @@ def accepted_answer(bet: Bet) -> Accepted:
 
 def pending_answer(pending: PendingBet) -> Pending:
     """The answer to a bet that waits."""
-    return Pending(pending.id, pending.ts_ms, ev.Stage(pending.stage).name.lower(), pending.until_ms)
+    return Pending(pending.id, pending.asked.ts_ms, ev.Stage(pending.stage).name.lower(), pending.until_ms)
 
 
 def max_stake(book: Book, limits: Limits, query: GetMaxStake, now_ms: int) -> MaxStake | Rejected:

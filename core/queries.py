@@ -58,7 +58,7 @@ def _pending_state(pending: PendingBet, limits: Limits) -> an.BetState:
     status = Stage(pending.stage).name.lower()
     if pending.offered is not None:
         offered = bet_state(pending.offered)
-        return replace(offered, ts_ms=pending.ts_ms, status=status, until_ms=pending.until_ms)
+        return replace(offered, ts_ms=pending.asked.ts_ms, status=status, until_ms=pending.until_ms)
     command = pending.command
     system = placing.system_of(limits, command)
     kind, count = (system.kind, system.lines) if isinstance(system, System) else (command.kind, 1)
@@ -68,7 +68,7 @@ def _pending_state(pending: PendingBet, limits: Limits) -> an.BetState:
     return an.BetState(
         pending.id,
         pending.customer.id,
-        pending.ts_ms,
+        pending.asked.ts_ms,
         pending.reserved_m or command.stake_m * (count if command.unit_stake else 1),
         0,
         0,
@@ -144,4 +144,5 @@ def image(market: Market, limits: Limits, now_ms: int) -> an.OddsImage:
         market.specifiers,
         market.each_way,
         market.delay_ms,
+        market.starting_price,
     )

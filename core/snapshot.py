@@ -40,8 +40,7 @@ from core.book import (
 from core.grading.scores import Score
 from core.lines import Shape
 from core.messages.answers import Answer
-from core.messages.commands import PlaceBet
-from core.messages.events import BetOffered, BetStatus, ReferralAnswered
+from core.messages.events import BetOffered, BetPending, BetStatus, ReferralAnswered
 from core.messages.results import EachWay, Result
 from core.units import RATE_ONE
 
@@ -118,6 +117,7 @@ class MarketRow(Struct, frozen=True, gc=False, array_like=True):
     each_way: EachWay | None = None
     delay_ms: int = 0
     parts: tuple[tuple[str, str], ...] = ()
+    starting_price: bool = False
     setting: Setting | None = None
 
 
@@ -183,14 +183,10 @@ class BetRow(Struct, frozen=True, gc=False, array_like=True):
 class PendingRow(Struct, frozen=True, gc=False, array_like=True):
     """A bet that waits."""
 
-    id: str
-    ts_ms: int
-    digest: int
-    customer: str
+    asked: BetPending
     reserved_m: int
     until_ms: int
     stage: int
-    command: PlaceBet
     offer: BetOffered | None
     verdict: ReferralAnswered | None
     taken: bool | None
@@ -475,14 +471,10 @@ def _leg_row(leg: BetLeg, banker: bool) -> LegRow:  # noqa: FBT001
 
 def _pending_row(waiting: PendingBet) -> PendingRow:
     return PendingRow(
-        waiting.id,
-        waiting.ts_ms,
-        waiting.digest,
-        waiting.customer.id,
+        waiting.asked,
         waiting.reserved_m,
         waiting.until_ms,
         waiting.stage,
-        waiting.command,
         waiting.offer,
         waiting.verdict,
         waiting.taken,
@@ -563,6 +555,7 @@ def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
         selection.starting_price, selection.setting = known.starting_price, known.setting
         market.selections[known.id] = selection
     market.specifiers, market.each_way, market.delay_ms = row.specifiers, row.each_way, row.delay_ms
+    market.starting_price = row.starting_price
     market.setting = row.setting
     market.deductions = settling.deductions(market)
     market.parts = tuple(fixture.markets[part].selections[selection] for part, selection in row.parts)
@@ -624,10 +617,8 @@ def _bet(book: Book, row: BetRow) -> Bet:
 
 def _read_pendings(book: Book, chunk: Pendings) -> None:
     for row in chunk.rows:
-        customer = book.customers[row.customer]
-        waiting = PendingBet(
-            row.id, row.ts_ms, row.digest, customer, row.reserved_m, row.until_ms, row.stage, row.command
-        )
+        customer = book.customers[row.asked.customer]
+        waiting = PendingBet(row.asked, customer, row.reserved_m, row.until_ms, row.stage)
         waiting.verdict, waiting.taken = row.verdict, row.taken
         pending.restored(book, waiting, row.offer)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -24,7 +24,16 @@ from core import markets, placing
 from core.book import PendingBet
 from core.engine import Engine
 from core.messages import events as ev
-from core.messages.answers import Accepted, OfferNotice, Rejected, SettledNotice
+from core.messages.answers import (
+    Accepted,
+    CashedOutNotice,
+    OfferNotice,
+    Referral,
+    ReferralEnded,
+    ReferredLeg,
+    Rejected,
+    SettledNotice,
+)
 from core.messages.commands import Leg
 from core.queries import STATUS_NAMES
 from core.refusals import REASON_NAMES, Refusal
@@ -36,83 +45,8 @@ _REPEATS_MAX: Final = 20
 """Of them in one turn of the loop: about 0.5 ms."""
 
 
-class CashedOutNotice(Struct, frozen=True, gc=False, tag="cashed_out", tag_field="type"):
-    """On `bets.<customer>`: a bet, or a share of it, was sold: for `stake_m` of its stake the customer got `paid_m`."""
-
-    id: str
-    ts_ms: int
-    status: str
-    """What it is now: "cashed_out", or "open" where a share of it still runs."""
-    stake_m: int
-    paid_m: int
-
-
-class ReferredLeg(Struct, frozen=True, gc=False):
-    """A leg of a bet that waits for a trader: the price asked for, and the live one."""
-
-    fixture: str
-    market: str
-    selection: str
-    requested: int
-    price: int
-    """0: none."""
-    status: str
-    """The market's, in the words of OddsImage."""
-    banker: bool = False
-    starting_price: bool = False
-
-
-class Referral(Struct, frozen=True, gc=False, tag="referral", tag_field="type"):
-    """On `desk-referrals`: a bet waits for a trader's word (`desk.bet.answer`), until `until_ms`; told again meanwhile.
-
-    `reason` is the Rejection that it would have got, with that answer's `leg`, `limit` and `detail` and the stake that
-    would have been accepted, `stake_accepted_m`; all as of when it was asked for. After a restart of the engine they
-    are not known any more, and `reason` is empty. Money is in the customer's currency.
-    """
-
-    id: str
-    ts_ms: int
-    """When it was asked for."""
-    customer: str
-    currency: str
-    stake_m: int
-    legs: tuple[ReferredLeg, ...]
-    kind: str
-    folds: tuple[int, ...]
-    each_way: bool
-    reason: str
-    leg: int
-    limit: int
-    stake_accepted_m: int
-    detail: str
-    until_ms: int
-
-
-class ReferralEnded(Struct, frozen=True, gc=False, tag="referral_ended", tag_field="type"):
-    """On `desk-referrals`: no trader need look at the bet any more.
-
-    `outcome` is "accepted", "rejected" (by the trader, by the customer, by time, or by whatever it was refused for in
-    the end: `reason`) or "offered"; once more, accepted or rejected, when the offer has found its end.
-    """
-
-    id: str
-    ts_ms: int
-    outcome: str
-    stake_m: int = 0
-    """What was accepted, or is offered."""
-    reason: str = ""
-    """The name of a Rejection."""
-
-
 OF_CUSTOMERS: Final = (Accepted, Rejected, OfferNotice, SettledNotice, CashedOutNotice)
 OF_THE_DESK: Final = (Referral, ReferralEnded)
-
-
-class _Waiting(NamedTuple):
-    due_ms: int
-    """When it is told again."""
-    asked: ev.BetPending | None
-    """None: from before the engine's start."""
 
 
 class Notices:
@@ -122,13 +56,13 @@ class Notices:
         """On the engine's book as it is now: what waits in it for a trader is told soon."""
         self._engine = engine
         self._metrics = metrics
-        self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
-        """Bets that wait for a trader, in order of `due_ms`; no more than the engine has pending."""
+        self._waiting: OrderedDict[str, int] = OrderedDict()
+        """Bets that wait for a trader -> when they are told again, in that order; as many as the engine has pending."""
         self._offered: dict[str, None] = {}
         """Those that have a trader's offer."""
         for pending in engine.book.pending.values():
             if pending.stage == ev.Stage.REFERRED:
-                self._waiting[pending.id] = _Waiting(0, None)
+                self._waiting[pending.id] = 0
             elif pending.stage == ev.Stage.OFFERED:
                 self._offered[pending.id] = None
         self._tellers: dict[type, Callable[[Any, Outbox], None]] = {
@@ -161,12 +95,12 @@ class Notices:
         """Once a turn: the referrals that are due to be told again."""
         waiting = self._waiting
         for _ in range(min(_REPEATS_MAX, len(waiting))):
-            bet, known = next(iter(waiting.items()))
-            if known.due_ms > now_ms:
+            bet, due_ms = next(iter(waiting.items()))
+            if due_ms > now_ms:
                 return
-            waiting[bet] = known._replace(due_ms=now_ms + _REPEAT_MS)
+            waiting[bet] = now_ms + _REPEAT_MS
             waiting.move_to_end(bet)
-            self._refer(self._engine.book.pending[bet], known.asked, outbox, now_ms)
+            self._refer(self._engine.book.pending[bet], outbox, now_ms)
 
     # Customers.
 
@@ -209,14 +143,14 @@ class Notices:
 
     def _pending(self, event: ev.BetPending, outbox: Outbox) -> None:
         if event.stage == ev.Stage.REFERRED:
-            self._waiting[event.id] = _Waiting(event.ts_ms + _REPEAT_MS, event)
-            self._refer(self._engine.book.pending[event.id], event, outbox, event.ts_ms)
+            self._waiting[event.id] = event.ts_ms + _REPEAT_MS
+            self._refer(self._engine.book.pending[event.id], outbox, event.ts_ms)
 
-    def _refer(self, pending: PendingBet, asked: ev.BetPending | None, outbox: Outbox, now_ms: int) -> None:
-        command = pending.command
+    def _refer(self, pending: PendingBet, outbox: Outbox, now_ms: int) -> None:
+        asked, command = pending.asked, pending.command
         referral = Referral(
             pending.id,
-            pending.ts_ms,
+            pending.asked.ts_ms,
             pending.customer.id,
             pending.customer.currency,
             pending.reserved_m,
@@ -224,11 +158,11 @@ class Notices:
             command.kind,
             command.folds,
             command.each_way,
-            REASON_NAMES[asked.reason] if asked else "",
-            asked.leg if asked else -1,
-            asked.limit if asked else 0,
-            asked.stake_accepted_m if asked else 0,
-            asked.detail if asked else "",
+            REASON_NAMES[asked.reason],
+            asked.leg,
+            asked.limit,
+            asked.stake_accepted_m,
+            asked.detail,
             pending.until_ms,
         )
         self._to_desk(referral, outbox)

@@ -193,6 +193,7 @@ ALTER TABLE markets
     ADD COLUMN each_way_denominator smallint,
     ADD COLUMN each_way_handicap boolean,
     ADD COLUMN delay_ms integer NOT NULL DEFAULT 0,
+    ADD COLUMN starting_price boolean NOT NULL DEFAULT false,
     ADD COLUMN parts jsonb NOT NULL DEFAULT '[]',
     ADD CONSTRAINT markets_each_way_whole
         CHECK (num_nulls(each_way_places, each_way_numerator, each_way_denominator, each_way_handicap) IN (0, 4));

@@ -219,6 +219,7 @@ class OddsImage(Struct, frozen=True, gc=False, tag="image", tag_field="type", om
     specifiers: dict[str, str] = {}
     each_way: EachWay | None = None
     delay_ms: int = 0
+    starting_price: bool = False
 
 
 class OddsDelta(Struct, frozen=True, gc=False, tag="delta", tag_field="type"):
@@ -252,6 +253,73 @@ class SettledNotice(Struct, frozen=True, gc=False, tag="settled", tag_field="typ
     ts_ms: int
     status: str
     paid_m: int
+
+
+class CashedOutNotice(Struct, frozen=True, gc=False, tag="cashed_out", tag_field="type"):
+    """On `bets.<customer>`: a bet, or a share of it, was sold: for `stake_m` of its stake the customer got `paid_m`."""
+
+    id: str
+    ts_ms: int
+    status: str
+    """What it is now: "cashed_out", or "open" where a share of it still runs."""
+    stake_m: int
+    paid_m: int
+
+
+class ReferredLeg(Struct, frozen=True, gc=False):
+    """A leg of a bet that waits for a trader: the price asked for, and the live one."""
+
+    fixture: str
+    market: str
+    selection: str
+    requested: int
+    price: int
+    """0: none."""
+    status: str
+    """The market's, in the words of OddsImage."""
+    banker: bool = False
+    starting_price: bool = False
+
+
+class Referral(Struct, frozen=True, gc=False, tag="referral", tag_field="type"):
+    """On `desk-referrals`: a bet waits for a trader's word (`desk.bet.answer`), until `until_ms`; told again meanwhile.
+
+    `reason` is the Rejection that it would have got, with that answer's `leg`, `limit` and `detail` and the stake that
+    would have been accepted, `stake_accepted_m`; all as of when it was asked for. Money is in the customer's currency.
+    """
+
+    id: str
+    ts_ms: int
+    """When it was asked for."""
+    customer: str
+    currency: str
+    stake_m: int
+    legs: tuple[ReferredLeg, ...]
+    kind: str
+    folds: tuple[int, ...]
+    each_way: bool
+    reason: str
+    leg: int
+    limit: int
+    stake_accepted_m: int
+    detail: str
+    until_ms: int
+
+
+class ReferralEnded(Struct, frozen=True, gc=False, tag="referral_ended", tag_field="type"):
+    """On `desk-referrals`: no trader need look at the bet any more.
+
+    `outcome` is "accepted", "rejected" (by the trader, by the customer, by time, or by whatever it was refused for in
+    the end: `reason`) or "offered"; once more, accepted or rejected, when the offer has found its end.
+    """
+
+    id: str
+    ts_ms: int
+    outcome: str
+    stake_m: int = 0
+    """What was accepted, or is offered."""
+    reason: str = ""
+    """The name of a Rejection."""
 
 
 Answer = (

@@ -373,6 +373,8 @@ class DefineMarket(DeskCommand, frozen=True, gc=False):
     """How long each bet on it waits (RULEBOOK 3, in-play delay)."""
     parts: Parts = ()
     """Of a bet builder: the selections of this fixture that must all win, priced together."""
+    starting_price: bool = False
+    """Bets at the starting price are taken: it will be told (SetStartingPrices)."""
 
 
 class OpenMarket(DeskCommand, frozen=True, gc=False):

@@ -216,6 +216,7 @@ class MarketDefined(Struct, frozen=True, gc=False, array_like=True, tag=11):
     each_way: EachWay | None = None
     delay_ms: int = 0
     parts: tuple[tuple[str, str], ...] = ()
+    starting_price: bool = False
 
 
 class MarketStatusSet(Struct, frozen=True, gc=False, array_like=True, tag=12):

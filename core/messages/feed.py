@@ -88,6 +88,8 @@ class MarketImage(FeedMessage, frozen=True, gc=False, tag="market"):
     parts: Parts = ()
     """Of a bet builder: the selections of this fixture that must all win, priced together by the provider. It has one
     selection, and its results follow from the parts'."""
+    starting_price: bool = False
+    """Bets at the starting price are taken: it will be told (StartingPrices)."""
 
 
 class SelectionPrice(Struct, frozen=True, gc=False, array_like=True):

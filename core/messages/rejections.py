@@ -42,6 +42,7 @@ class Rejection(IntEnum):
     PRICE_STALE = 240  # limit: the greatest age of a price, ms
     SELECTION_UNPRICED = 250
     EACH_WAY_NOT_OFFERED = 255  # the market has no place part, or too few run
+    STARTING_PRICE_NOT_OFFERED = 256  # nobody will tell the market's starting prices
     PRICE_CHANGED = 260  # price: what would be accepted
     # Money; `stake_m` is the stake that would be accepted.
     STAKE_TOO_SMALL = 300

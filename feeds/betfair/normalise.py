@@ -298,6 +298,7 @@ class Normaliser:
             group=told.id,
             winners=winners,
             delay_ms=head.delay_ms,
+            starting_price=head.starting_price,
         )
 
 

@@ -59,6 +59,7 @@ class MarketDefinition(Struct, frozen=True, gc=False, rename="camel"):
     bet_delay: _Count = 0
     complete: bool = False
     runners_voidable: bool = False
+    bsp_market: bool = False
     bsp_reconciled: bool = False
     cross_matching: bool = False
     version: int = 0

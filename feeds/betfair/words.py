@@ -67,6 +67,7 @@ class Head(Struct, frozen=True, gc=False):
     name: str
     winners: int
     delay_ms: int
+    starting_price: bool
     selections: tuple[tuple[str, str, RunnerKey], ...]
     """(id, name, key), in Betfair's order."""
 
@@ -98,6 +99,7 @@ def head(definition: MarketDefinition) -> Head:
         text(definition.name, market_type.replace("_", " ").capitalize()),
         winners(definition),
         min(definition.bet_delay * 1000, _DELAY_MAX_MS),
+        definition.bsp_market,
         tuple(
             (selection_id(key), text(runner.name, selection_id(key)), key)
             for key, runner in {key_of(runner): runner for runner in runners}.items()
@@ -105,10 +107,10 @@ def head(definition: MarketDefinition) -> Head:
     )
 
 
-def headline(definition: MarketDefinition) -> tuple[str, str, str, int, int]:
+def headline(definition: MarketDefinition) -> tuple[str, str, str, int, int, bool]:
     """With the runners, all that a head is made of."""
     kind = definition.market_type, definition.name, definition.betting_type
-    return *kind, definition.number_of_winners, definition.bet_delay
+    return *kind, definition.number_of_winners, definition.bet_delay, definition.bsp_market
 
 
 def starting_prices(definition: MarketDefinition, told: Iterable[str]) -> dict[str, int]:

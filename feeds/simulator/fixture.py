@@ -275,6 +275,7 @@ class Fixture(ABC):
             each_way=market.each_way,
             delay_ms=self.delay_ms,
             parts=market.parts,
+            starting_price=market.starting_price,
         )
 
     def _market_prices(self, market: Market) -> feed.MarketPrices:

@@ -24,6 +24,7 @@ class Market(Struct, eq=False):
     winners: int = 1
     specifiers: dict[str, str] = {}
     each_way: EachWay | None = None
+    starting_price: bool = False
     parts: tuple[tuple[str, str], ...] = ()
     """Of a bet builder: (market, selection). It has no results of its own, and stands behind its parts."""
     status: FeedStatus = FeedStatus.SUSPENDED

@@ -92,6 +92,8 @@ class RaceFixture(Fixture):
             Market("win", "win", "Win", "win", selections, each_way=each_way),
             Market("place", "place", f"{self.places} places", "place", selections, self.places, places),
         ]
+        for market in self.markets:
+            market.starting_price = True
         self._plan()
 
     def chances(self) -> Sequence[Sequence[float]]:

@@ -18,7 +18,7 @@ from core.messages import commands as co
 from core.messages.answers import Done
 from core.messages.commands import NamedPrice
 from core.messages.events import BetStatus
-from core.messages.results import Result
+from core.messages.results import EachWay, Result
 from tests.core.reference import Bet, Leg, Market, Reference, usual_terms
 from tests.core.world import NOON, World, leg, lost, void, won
 
@@ -57,7 +57,7 @@ def stage() -> World:
     world.defined(RESULT, {"1": 21_000, "x": 33_000, "2": 36_000}, market_type="match_result")
     world.defined(GOALS, {"over": 18_500, "under": 20_500}, market_type="total_goals", specifiers={"line": "2.75"})
     world.defined(BUILT, {"yes": 34_000}, parts=(("result", "1"), ("goals", "over")))
-    world.race(RUN, terms=None, **RACE)
+    world.defined(RUN, RACE, each_way=EachWay(), starting_price=True)
     world.market("final/winner", red=30_000, white=14_000)
     world.market("cup/winner", blue=17_000, green=22_000)
     for struck in STRUCK:

@@ -150,7 +150,7 @@ def test_a_journal_of_the_first_release_is_read() -> None:
         [
             ev.FixtureDefined(1, "c1", 9, "desk", "trader", "m", "Match", "football", "cup", 5),
             ev.MarketDefined(
-                1, "", 0, "acme.live", "", "m", "w", "winner", "Winner", "g", 1, 7, selections, {}, None, 0, ()
+                1, "", 0, "acme.live", "", "m", "w", "winner", "Winner", "g", 1, 7, selections, {}, None, 0, (), False
             ),
             ev.BetAccepted(5, "b1", 9, "ann", "EUR", 1_000, 2_150, (leg,), "", (), 1, False, "", RATE_ONE, 0, 0),
             ev.BetRejected(
@@ -222,6 +222,7 @@ def test_reasons_keep_their_numbers() -> None:
         "PRICE_STALE": 240,
         "SELECTION_UNPRICED": 250,
         "EACH_WAY_NOT_OFFERED": 255,
+        "STARTING_PRICE_NOT_OFFERED": 256,
         "PRICE_CHANGED": 260,
         "STAKE_TOO_SMALL": 300,
         "OWN_STAKE_LIMIT": 302,

@@ -123,7 +123,8 @@ def test_an_account_is_told_with_its_open_stakes_and_liability(world: World) -> 
 def test_a_market_is_told_as_it_is_offered(world: World) -> None:
     prices = (SelectionOdds("home", "Home", 20_000), SelectionOdds("away", "Away", 18_000))
     version = world.at("match/winner").version
-    image = OddsImage("match", "winner", version, "match", "winner", "winner", "football", NOON, "open", False, prices)
+    head = ("match", "winner", "winner", "football", NOON, "open", False)
+    image = OddsImage("match", "winner", version, *head, prices, starting_price=True)
     assert world.send(qu.GetOdds("match", "winner")) == image
     assert world.send(qu.GetOdds("match", "corners")) == Rejected("", "MARKET_UNKNOWN")
     assert world.send(qu.GetOdds("cup", "winner")) == Rejected("", "FIXTURE_UNKNOWN")

@@ -72,8 +72,8 @@ class Table:
 
     def _define(self, fixture: Fixture) -> None:
         for path, more in (
-            (fixture.race, {"each_way": fixture.terms}),
-            (fixture.line, {}),
+            (fixture.race, {"each_way": fixture.terms, "starting_price": True}),
+            (fixture.line, {"starting_price": True}),
             (fixture.both, {"parts": tuple((market, selection) for (_, market), selection in fixture.parts)}),
         ):
             prices = {name: self.price() for name in fixture.selections[path]}

@@ -15,10 +15,11 @@ from core.messages import feed as fe
 from core.messages.answers import Accepted, Answer, Rejected
 from core.messages.commands import Leg, NamedSelection, PlaceBet
 from core.messages.rejections import Rejection
-from tests.core.world import NOON, World, limits, refused, won
+from tests.core.world import NOON, World, leg, limits, refused, won
 
 HOME = ("match/winner", "home", 21_500)
 RED = ("final/winner", "red", 20_000)
+AT_THE_OFF = leg("plate/winner", "silver", 20_000, starting_price=True)
 
 
 DAY = 86_400_000
@@ -42,7 +43,8 @@ def stage(**changed: int | str) -> Stage:
     world.market("match/totals", over=20_000, under=18_000)
     world.market("final/winner", red=20_000, blue=18_000)
     world.defined("cup/winner", {"gold": 20_000}, delay_ms=5_000)
-    world.fed_market("derby/winner", home=21_500, away=17_000)
+    world.defined("plate/winner", {"silver": 20_000}, starting_price=False)
+    world.fed_market("derby/winner", message={"starting_price": False}, home=21_500, away=17_000)
     return world
 
 
@@ -174,6 +176,11 @@ CASES = [
     ),
     Case(Rejection.SELECTION_UNPRICED, _ann(legs=(("match/winner", "draw", 30_000),)), {"leg": 0}),
     Case(Rejection.EACH_WAY_NOT_OFFERED, _ann(each_way=True), {"leg": 0, "price": 21_500}),
+    Case(
+        Rejection.STARTING_PRICE_NOT_OFFERED,
+        lambda world: world.command(co.PlaceBet, customer="ann", stake_m=1_000, legs=(AT_THE_OFF,)),
+        {"leg": 0, "price": 20_000},
+    ),
     Case(Rejection.PRICE_CHANGED, _ann(legs=(("match/winner", "home", 22_000),)), {"leg": 0, "price": 21_500}),
     Case(Rejection.STAKE_TOO_SMALL, _ann(stake_m=9), {"limit": 10}),
     Case(Rejection.OWN_STAKE_LIMIT, _after(_own("stake", 700), _ann()), {"limit": 700, "stake_m": 700}),
@@ -451,6 +458,7 @@ FAULTS = {
     Rejection.PRICE_STALE: Fault(limits={"price_age_max_ms": 10}, before=lambda world: world.wait(11)),
     Rejection.SELECTION_UNPRICED: Fault(first={"selection": "draw"}),
     Rejection.EACH_WAY_NOT_OFFERED: Fault(bet={"each_way": True}),
+    Rejection.STARTING_PRICE_NOT_OFFERED: Fault(first={"starting_price": True}),
     Rejection.PRICE_CHANGED: Fault(first={"price": 30_000}),
     Rejection.STAKE_TOO_SMALL: Fault(limits={"stake_min_m": 2_000}),
     Rejection.OWN_STAKE_LIMIT: Fault(before=_own("stake", 900)),
@@ -493,7 +501,7 @@ def _answer_to(faults: list[Fault]) -> Answer | None:
     world.customer("bob", 10_000)
     world.market("final/winner", red=20_000, blue=18_000)
     world.defined("cup/winner", {"gold": 20_000}, delay_ms=5_000)
-    message = {"cut_off_ms": NOON + 1_000}
+    message = {"cut_off_ms": NOON + 1_000, "starting_price": False}
     world.fed_market("derby/winner", message=message, home=20_000, draw=0, away=20_000)
     for fault in faults:
         fault.before(world)

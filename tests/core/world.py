@@ -136,6 +136,7 @@ class World:
             selections=tuple(NamedSelection(name, name.title()) for name in prices),
             winners=winners,
             cut_off_ms=cut_off_ms,
+            starting_price=True,
         )
         for name, price in prices.items():
             self.price(path, name, price)
@@ -151,7 +152,8 @@ class World:
         if fixture not in self.book.fixtures:
             self.fixture(fixture)
         selections = tuple(NamedSelection(name, name.title()) for name in prices)
-        fields = {"market_type": "winner", "name": market, "selections": selections, **definition}
+        fields = {"market_type": "winner", "name": market, "selections": selections, "starting_price": True}
+        fields |= definition
         self.done(co.DefineMarket, fixture=fixture, market=market, **fields)
         for name, price in prices.items():
             self.price(path, name, price)
@@ -261,6 +263,7 @@ class World:
             "market_type": "winner",
             "name": market,
             "status": fe.FeedStatus.ACTIVE,
+            "starting_price": True,
             "selections": tuple(fe.PricedSelection(name, name.title(), price) for name, price in prices.items()),
             **(message or {}),
         }

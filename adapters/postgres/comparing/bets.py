@@ -96,7 +96,7 @@ async def _pending(connection: Connection, book: Book, report: Differences) -> N
     """
     expected: Rows = {
         (waiting.id,): (
-            waiting.ts_ms,
+            waiting.asked.ts_ms,
             waiting.customer.id,
             waiting.stage,
             waiting.until_ms,

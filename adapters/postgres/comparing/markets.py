@@ -49,21 +49,21 @@ async def _scores(connection: Connection, book: Book, report: Differences) -> No
 
 async def _markets(connection: Connection, markets: Mapping[tuple[str, str], Market], report: Differences) -> None:
     columns = (
-        "source market_type name market_group winners cut_off_ms specifiers each_way delay_ms parts "
+        "source market_type name market_group winners cut_off_ms specifiers each_way delay_ms starting_price parts "
         "suspended settled cancels"
     )
     query = """
         SELECT fixture, market, source, market_type, name, market_group, winners, cut_off_ms, specifiers,
                CASE WHEN each_way_places IS NOT NULL THEN
                     ARRAY[each_way_places, each_way_numerator, each_way_denominator, each_way_handicap::integer] END,
-               delay_ms, parts, suspended, settled,
+               delay_ms, starting_price, parts, suspended, settled,
                ARRAY(SELECT format('%s-%s', c.from_ms, c.to_ms) FROM market_cancels c
                      WHERE (c.fixture, c.market) = (m.fixture, m.market) AND c.rolled_back_no IS NULL
                      ORDER BY c.event_no)
         FROM markets m WHERE NOT archived
     """
     expected: Rows = {key: _market(market) for key, market in markets.items()}
-    differences(report, "market", columns, expected, await keyed(connection, 2, query, json=(6, 9)))
+    differences(report, "market", columns, expected, await keyed(connection, 2, query, json=(6, 10)))
 
 
 async def _selections(connection: Connection, markets: Mapping[tuple[str, str], Market], report: Differences) -> None:
@@ -88,9 +88,9 @@ async def _selections(connection: Connection, markets: Mapping[tuple[str, str], 
 def _market(market: Market) -> tuple[Any, ...]:
     cancels = [f"{from_ms}-{to_ms}" for from_ms, to_ms in market.cancels]
     *definition, _ = market.definition()
-    specifiers, each_way, delay_ms, parts = market.terms()
+    specifiers, each_way, delay_ms, parts, starting_price = market.terms()
     terms = None if each_way is None else [int(value) for value in msgspec.structs.astuple(each_way)]
-    described = specifiers, terms, delay_ms, [list(part) for part in parts]
+    described = specifiers, terms, delay_ms, starting_price, [list(part) for part in parts]
     return (market.source, *definition, *described, market.desk_suspended, market.settled, cancels)
 
 

@@ -41,6 +41,7 @@ def _market_defined(rows: Slice, number: int, event: ev.MarketDefined) -> None:
         _json(event.specifiers).decode(),
         *(msgspec.structs.astuple(event.each_way) if event.each_way is not None else (None,) * 4),
         event.delay_ms,
+        event.starting_price,
         _json(event.parts).decode(),
         event.source == DESK,
     )

@@ -22,16 +22,17 @@ _ARCHIVED: Final = """
 """
 _MARKETS: Final = """
     INSERT INTO markets (fixture, market, source, market_type, name, market_group, winners, cut_off_ms, specifiers,
-                         each_way_places, each_way_numerator, each_way_denominator, each_way_handicap, delay_ms, parts,
-                         suspended)
+                         each_way_places, each_way_numerator, each_way_denominator, each_way_handicap, delay_ms,
+                         starting_price, parts, suspended)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
                          $8::bigint[], $9::jsonb[], $10::smallint[], $11::smallint[], $12::smallint[], $13::boolean[],
-                         $14::integer[], $15::jsonb[], $16::boolean[])
+                         $14::integer[], $15::boolean[], $16::jsonb[], $17::boolean[])
     ON CONFLICT (fixture, market) DO UPDATE SET market_type = excluded.market_type, name = excluded.name,
         market_group = excluded.market_group, winners = excluded.winners, cut_off_ms = excluded.cut_off_ms,
         specifiers = excluded.specifiers, each_way_places = excluded.each_way_places,
         each_way_numerator = excluded.each_way_numerator, each_way_denominator = excluded.each_way_denominator,
-        each_way_handicap = excluded.each_way_handicap, delay_ms = excluded.delay_ms
+        each_way_handicap = excluded.each_way_handicap, delay_ms = excluded.delay_ms,
+        starting_price = excluded.starting_price
 """
 _RENEWED: Final = """
     UPDATE markets m SET source = u.source, parts = u.parts, suspended = u.suspended, settled = false, archived = false

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from adapters.demo.customers import Customer
 from adapters.demo.records import Notice, Placed, Records
 from adapters.demo.report import Line, Report
-from adapters.engine.notices import CashedOutNotice
+from core.messages.answers import CashedOutNotice
 from core.messages.answers import Accepted, Answer, OfferNotice, Pending, Rejected, SettledNotice, UsedLeg
 from core.messages.commands import Leg, PlaceBet
 

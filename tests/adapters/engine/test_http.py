@@ -14,7 +14,7 @@ from adapters.metrics import Latency, Metrics
 from config.settings import Http
 from core.book import Book, Customer, Fixture, PendingBet, Producer
 from core.messages.commands import PlaceBet
-from core.messages.events import Stage
+from core.messages.events import BetPending, Stage
 from core.snapshot import state_hash
 
 
@@ -115,7 +115,8 @@ async def test_the_book_is_exposed(get: Get, process: Process) -> None:
     book.open_bets = 12
     bet = PlaceBet("b", 1, "c", 100, ())
     for name, stage in (("1", Stage.DELAYED), ("2", Stage.REFERRED), ("3", Stage.DELAYED)):
-        book.pending[name] = PendingBet(name, 0, 0, Customer("c", "EUR"), 100, 1, stage.value, bet)
+        asked = BetPending(0, name, 0, "c", "EUR", 100, 1, stage.value, bet)
+        book.pending[name] = PendingBet(asked, Customer("c", "EUR"), 100, 1, stage.value)
     book.producers["p", "1"] = Producer("p", "1", "p.1", 1, 0, up=True)
     for number in range(40):
         book.fixtures[f"f{number}"] = Fixture(f"f{number}", "p.1", "A - B", "football", "Cup", 0, liability_m=number)
