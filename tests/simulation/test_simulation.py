@@ -8,26 +8,73 @@ import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 import pytest
 
 from core import snapshot
+from core.messages import events as ev
 from core.messages.rejections import Rejection
+from core.units import RATE_ONE
 from tests.simulation.play import play, replayed
+from tests.simulation.rulebook import Life
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(6)
 STEPS = 2_000
+LIFE = 2_500
 NOT_PLAYED = {"MALFORMED", "BUSY", "TOO_MANY"}
 """Bounds of the border and of memory: tests/core has them."""
 
 
-def test_engine_and_model_agree_and_every_reason_comes_up() -> None:
+@pytest.fixture(scope="module")
+def lives() -> list[Life]:
+    """Of each seed a life with the whole rulebook."""
+    lives = []
+    for seed in SEEDS:
+        life = Life(seed)
+        life.play(LIFE)
+        lives.append(life)
+    return lives
+
+
+def test_engine_and_model_agree_and_every_reason_comes_up(lives: list[Life]) -> None:
     reasons: Counter[str] = Counter()
     for seed in SEEDS:
         reasons += play(seed, STEPS).reasons
-    assert {reason.name for reason in Rejection} - set(reasons) - NOT_PLAYED == set()
     assert reasons["Accepted"] > 1_000
+    for life in lives:
+        reasons += life.said
+    assert {reason.name for reason in Rejection} - set(reasons) - NOT_PLAYED == set()
+
+
+def test_a_life_with_the_whole_rulebook_has_all_of_it(lives: list[Life]) -> None:
+    """Its bets, money and what runs agree step by step (tests/simulation/rulebook.py); here: that it was not idle."""
+    said: Counter[str] = Counter()
+    for life in lives:
+        said += life.said
+        life.world.check()
+    done = {"CashOut: Done", "TakeOffer: Done", "AnswerReferral: Done", "GrantFreeBet: Done", "SettleFixture: Done"}
+    done |= {"SetStartingPrices: Done", "WithdrawSelection: Done", "RollBackMarket: Done", "SetOwnLimit: Done"}
+    assert {name for name in done if said[name] < 5} == set()
+    assert said["PlaceBet: Accepted"] > 500
+    assert said["PlaceBet: Pending"] > 200
+    events = [event for life in lives for event in life.world.events]
+    happened = Counter(type(event) for event in events)
+    assert {kind.__name__ for kind in get_args(ev.Event) if not happened[kind]} == set()
+    taken = [event for event in events if isinstance(event, ev.BetAccepted)]
+    for what in ("kind", "folds", "each_way", "free_bet", "reserved_m"):
+        assert sum(bool(getattr(event, what)) for event in taken) > 10, what
+    assert {event.rate for event in taken if event.currency != "EUR"} - {RATE_ONE}
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_crash_in_such_a_life_changes_nothing(lives: list[Life], number: int) -> None:
+    """DESIGN promise 3, with bets that wait, offers, sales and slices under way."""
+    life = lives[number]
+    events, live = life.world.events, snapshot.state_hash(life.world.book)
+    for snapshot_at in (0, *Random(number).sample(range(len(events)), 8), len(events) - 1):
+        assert replayed(events, snapshot_at) == live, f"{life.where}, snapshot after event {snapshot_at}"
 
 
 @pytest.mark.parametrize("seed", [11, 12])
@@ -39,9 +86,10 @@ def test_a_crash_at_any_event_changes_nothing(seed: int) -> None:
         assert replayed(run.events, snapshot_at) == live, f"seed {seed}, snapshot after event {snapshot_at}"
 
 
-def test_events_and_states_are_the_same_in_every_process() -> None:
+@pytest.mark.parametrize("module", ["play", "rulebook"])
+def test_events_and_states_are_the_same_in_every_process(module: str) -> None:
     """STYLE 1: string hashing differs per process, so nothing may depend on it."""
-    command = [sys.executable, "-m", "tests.simulation.play", "21", "1500"]
+    command = [sys.executable, "-m", f"tests.simulation.{module}", "21", "1500"]
     printed = {
         hash_seed: subprocess.run(  # noqa: S603  (our own module)
             command,
