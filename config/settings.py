@@ -109,6 +109,8 @@ class Gateway(_Section, frozen=True):
     pending_max: Count
     older_pending_max: Count
     tick_ms: Annotated[int, Meta(ge=1, le=100)]
+    slices_ms: Annotated[int, Meta(ge=0, le=100)]
+    slices_pause_ms: Annotated[int, Meta(ge=1, le=100)]
     check_every: CountOrOff
 
 

@@ -224,8 +224,8 @@ class Engine:
                 events.append(taken)
         return refused.answer("") if refused else None, events
 
-    def tick(self, now_ms: int) -> Sequence[ev.Event]:
-        """Let time pass: reserves run out, due bets are settled, old markets forgotten; a bounded slice at a time.
+    def tick(self, now_ms: int, *, slices: bool = True) -> Sequence[ev.Event]:
+        """Let time pass: reserves run out, due bets are decided, and, with `slices`, the next one of `advance` is done.
 
         While it returns something there may be more to do: call it again in the next turn.
         """
@@ -239,16 +239,28 @@ class Engine:
             events.append(self.apply(ended))
         for bet in list(islice(book.voided.values(), limits.slice_max)):
             events.extend(self._review(bet, now_ms))
+        if slices:
+            events.extend(self.advance(now_ms))
+        for fixture in list(islice(book.loose.values(), _TIGHTENED_MAX)):
+            liability.tighten(book, fixture)
+        feeding.lose_silent(book, limits, now_ms)
+        markets.cut_off(book, now_ms)
+        return events
+
+    def advance(self, now_ms: int) -> Sequence[ev.Event]:
+        """The next slice of what may be long: fixtures are graded, bets settled, old markets forgotten.
+
+        Empty: nothing is left to do for now. When the next slice comes is the caller's to say: nothing waits for it.
+        """
+        book, limits = self.book, self.limits
+        now_ms = max(now_ms, book.now_ms)
+        events: list[ev.Event] = []
         if book.scoring:
             events.extend(self.apply(event) for event in scoring.advance(book, now_ms))
         if book.settling:
             events.extend(self.apply(event) for event in settling.advance(book, limits, now_ms))
         elif book.closed and (archived := settling.archive(book, limits, now_ms)):
             events.append(self.apply(archived))
-        for fixture in list(islice(book.loose.values(), _TIGHTENED_MAX)):
-            liability.tighten(book, fixture)
-        feeding.lose_silent(book, limits, now_ms)
-        markets.cut_off(book, now_ms)
         return events
 
     def apply(self, event: E) -> E:

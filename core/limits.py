@@ -67,7 +67,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     reserves_max: _Number = 1_000_000
     producers_max: _Number = 1_000
     # Work per turn.
-    slice_max: _Number = 500
+    slice_max: _Number = 50
     slice_lines_max: _Number = 2_000
 
     def __post_init__(self) -> None:

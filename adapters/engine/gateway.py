@@ -4,6 +4,10 @@ Everything happens in turns of the event loop. Messages of one turn share one ti
 (`tick`), the notices and the publisher add what has changed, and the journal may send what has come together. One
 message is one synchronous path with no await in it, so nothing can come between decision, events and answer.
 
+What is long, the settlement of a large market above all, must not delay the bets on others. It gets
+`gateway.slices_ms` of a turn; then, for `gateway.slices_pause_ms` and until what it brought is on its way to the
+journal, the loop belongs to the requests. So however slow the journal is, no batch has more of it than one turn's.
+
 What is bounded: requests whose answers are not out (`gateway.pending_max`; past it BUSY, undecided), the bytes and
 bets of a message, the events that wait for the journal (past `feed.pending_max` feed messages are dropped, which
 their producer's gap in sequence shows to the engine), and questions that wait for Postgres.
@@ -114,6 +118,10 @@ class Gateway:
         self._older: set[asyncio.Task[None]] = set()
         self._feed_subjects: dict[tuple[str, str], str] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._pause: asyncio.TimerHandle | None = None
+        """Runs between two turns with slices."""
+        self._sliced: list[Event] | None = None
+        """The batch that the last slices joined: there are no more until it is sent."""
         self._special: dict[type, Callable[[Any, str, Wire], None]] = {
             list: self._many,
             GetBet: self._get_bet,
@@ -127,8 +135,9 @@ class Gateway:
     def stop(self) -> None:
         """Decide nothing more; what the journal acknowledges is still delivered."""
         self.stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._pause):
+            if timer is not None:
+                timer.cancel()
         for task in self._older:
             task.cancel()
 
@@ -237,14 +246,42 @@ class Gateway:
         journal, now_ms = self._journal, self._now_ms
         if journal.blocked or len(journal.events) >= self._settings.feed.pending_max:
             return False
-        events = self.engine.tick(now_ms)
-        if events:
-            journal.events.extend(events)
-            self._notices.tell(events, journal.outbox)
+        events = self.engine.tick(now_ms, slices=False)
+        self._join(events)
+        self._join(self._advance(now_ms))
         if self._room > 0:
             self._notices.repeat(journal.outbox, now_ms)
             self._publisher.collect(journal.outbox, now_ms)
         return bool(events)
+
+    def _advance(self, now_ms: int) -> list[Event]:
+        """Slices of what is long, for as long as a turn may last for it."""
+        events: list[Event] = []
+        if self._pause is not None:
+            return events
+        settings, batch = self._settings.gateway, self._journal.events
+        if batch is not self._sliced:
+            until = time.perf_counter() + settings.slices_ms / 1000
+            while some := self.engine.advance(now_ms):
+                events.extend(some)
+                if time.perf_counter() >= until:
+                    break
+            if not events:
+                return events
+            self._sliced = batch
+        self._pause = asyncio.get_running_loop().call_later(settings.slices_pause_ms / 1000, self._on_pause_over)
+        return events
+
+    def _join(self, events: Sequence[Event]) -> None:
+        """Events of passing time, and who is to be told of them."""
+        if events:
+            self._journal.events.extend(events)
+            self._notices.tell(events, self._journal.outbox)
+
+    def _on_pause_over(self) -> None:
+        self._pause = None
+        if not (self._now_ms or self.stopped):
+            self._begin_turn()
 
     def _close_turn(self) -> None:
         images, self._publisher.images = self._publisher.images, []

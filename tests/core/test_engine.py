@@ -343,6 +343,15 @@ def test_events_are_numbered_without_a_gap(world: World) -> None:
     assert replayed(world.events).event_no == len(world.events)
 
 
+def test_time_passes_without_what_is_long_which_waits_for_its_own_turn(world: World) -> None:
+    world.results("match/winner", won("home"))
+    assert world.engine.tick(world.now, slices=False) == []
+    assert world.book.bets["known"].status == ev.BetStatus.OPEN
+    assert [type(event) for event in world.engine.advance(world.now)] == [ev.BetSettled, ev.SettlementAdvanced]
+    assert world.book.bets["known"].status == ev.BetStatus.WON
+    assert world.engine.advance(world.now) == []
+
+
 def test_events_come_back_from_the_journal_as_they_went_in(world: World) -> None:
     world.settle("match/winner", won("home"))
     assert journalled(world.events) == world.events

@@ -315,7 +315,7 @@ async def test_a_bug_in_the_engine_is_told_and_nothing_of_the_turn_leaves(monkey
     r = await rig()
     r.sent.clear()
 
-    def tick(now_ms: int) -> list[Event]:
+    def tick(now_ms: int, **_: bool) -> list[Event]:
         raise AssertionError(f"a bug at {now_ms}")
 
     monkeypatch.setattr(r.engine, "tick", tick)
