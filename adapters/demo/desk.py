@@ -22,11 +22,11 @@ from adapters.demo import part
 from adapters.demo.clerk import Clerk, reason
 from adapters.demo.profiles import RATES, SCALE, profile
 from adapters.demo.report import Line
-from core.messages.answers import Referral, ReferralEnded
 from config import settings as configuration
 from config.settings import Role, Settings
 from core.messages import answers as an
 from core.messages import commands as co
+from core.messages.answers import Referral, ReferralEnded
 from core.messages.queries import GetAccount
 from core.units import PRICE_MIN
 

@@ -17,8 +17,7 @@ from adapters.demo import kinds
 from adapters.demo.checks import amiss
 from adapters.demo.customers import Customer
 from adapters.demo.report import Line, Report
-from core.messages.answers import CashedOutNotice
-from core.messages.answers import Accepted, Answer, OfferNotice, Pending, Rejected, SettledNotice
+from core.messages.answers import Accepted, Answer, CashedOutNotice, OfferNotice, Pending, Rejected, SettledNotice
 from core.messages.commands import PlaceBet
 
 Notice = Accepted | Rejected | OfferNotice | SettledNotice | CashedOutNotice

@@ -8,8 +8,16 @@ from msgspec.structs import replace
 from adapters.demo.customers import Customer
 from adapters.demo.records import Notice, Placed, Records
 from adapters.demo.report import Line, Report
-from core.messages.answers import CashedOutNotice
-from core.messages.answers import Accepted, Answer, OfferNotice, Pending, Rejected, SettledNotice, UsedLeg
+from core.messages.answers import (
+    Accepted,
+    Answer,
+    CashedOutNotice,
+    OfferNotice,
+    Pending,
+    Rejected,
+    SettledNotice,
+    UsedLeg,
+)
 from core.messages.commands import Leg, PlaceBet
 
 BET = PlaceBet("b", 0, "demo-0001", 1_000, (Leg("f", "m", "h", 21_500),), currency="EUR")
