@@ -12,12 +12,14 @@ from typing import get_args
 
 import pytest
 
-from core import snapshot
+from core import invariants, snapshot
+from core.engine import Engine
 from core.messages import events as ev
 from core.messages.rejections import Rejection
 from core.units import RATE_ONE
+from tests.core.world import limits
 from tests.simulation.play import play, replayed
-from tests.simulation.rulebook import Life
+from tests.simulation.rulebook import LIMITS, Life
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(6)
@@ -75,6 +77,31 @@ def test_a_crash_in_such_a_life_changes_nothing(lives: list[Life], number: int) 
     events, live = life.world.events, snapshot.state_hash(life.world.book)
     for snapshot_at in (0, *Random(number).sample(range(len(events)), 8), len(events) - 1):
         assert replayed(events, snapshot_at) == live, f"{life.where}, snapshot after event {snapshot_at}"
+
+
+@pytest.mark.parametrize("number", range(3, 6))
+def test_whoever_takes_over_at_any_event_goes_on_from_there(lives: list[Life], number: int) -> None:
+    """Killed after any event, also between an answer and what follows from it: what the next engine adds is enough."""
+    events = lives[number].world.events[:1_500]
+    # Without forgetting, which looks at one market a turn, whatever turns there were.
+    bounds = limits(**{**LIMITS, "archive_after_ms": 10**10})
+    for at in Random(number).sample(range(100, len(events)), 12):
+        dead = Engine(bounds)
+        for event in events[:at]:
+            dead.apply(event)
+        heirs = [Engine(bounds, snapshot.restore(snapshot.encode(dead.book))) for _ in range(2)]
+        added: list[ev.Event] = [heirs[0].start("next", "0", dead.book.now_ms)]
+        for wait_ms in (0, 2_000, 40_000, 70_000):
+            now = heirs[0].book.now_ms + wait_ms
+            while more := heirs[0].tick(now):
+                added.extend(more)
+        for event in added:
+            heirs[1].apply(event)
+        assert not heirs[1].tick(heirs[1].book.now_ms), f"{lives[number].where}, event {at}"
+        hashes = {snapshot.state_hash(heir.book) for heir in heirs}
+        assert len(hashes) == 1, f"{lives[number].where}, event {at}"
+        for heir in heirs:
+            invariants.check(heir.book)
 
 
 @pytest.mark.parametrize("seed", [11, 12])
