@@ -57,6 +57,8 @@ class Offer(Struct):
     moves: float = 0.0
     """Price changes, those of long ago counting less: what is hot."""
     each_way: bool = False
+    starting_price: bool = False
+    """Bets can be taken at the price at the off."""
 
     @property
     def shelf(self) -> str:
@@ -124,6 +126,7 @@ class Board:
             now_s,
             held.moves if held is not None else 0.0,
             image.each_way is not None,
+            image.starting_price,
         )
         self.put(offer)
 

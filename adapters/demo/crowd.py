@@ -326,9 +326,9 @@ class Crowd:
         system = bet.kind or ("system" if bet.folds else "")
         how = kinds.name(system, len(bet.legs), each_way=bet.each_way, builder=False).replace("_", " ")
         free = "free " if bet.free_bet else ""
-        if how == "single":
+        if len(bet.legs) == 1 and not system:
             where = f" ({offer.fixture_name})" if offer else ""
-            return f"{free}{name} {price}{where}"
+            return f"{free}{'each way ' if bet.each_way else ''}{name} {price}{where}"
         lines = f" of {kinds.count(bet)}" if system else ""
         return f"{free}{how}{lines}: {name} {price}{' ...' if len(bet.legs) > 1 else ''}"
 

@@ -180,7 +180,7 @@ class Customer:
         )
         quote = offer.quotes[selection]
         late = random.random() < self.traits.late and quote.before
-        at_the_off = offer.each_way and not offer.in_play and random.random() < self.traits.style.starting_price
+        at_the_off = offer.starting_price and not offer.in_play and random.random() < self.traits.style.starting_price
         price = (quote.before if late else quote.price) or 20_000
         return Leg(offer.fixture, offer.market, selection, price, starting_price=at_the_off)
 

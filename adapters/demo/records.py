@@ -150,7 +150,7 @@ class Records:
 
     def _accepted(self, placed: Placed, answer: Accepted) -> None:
         bet, customer = placed.bet, placed.customer
-        offer = placed.offer
+        offer, referred = placed.offer, placed.state in {"referred", _OFFERED}
         self._decided(placed)
         placed.state, placed.stake_m = _OPEN, answer.stake_m
         self.answers["accepted"] += 1
@@ -163,7 +163,7 @@ class Records:
         wrong = amiss(bet, answer, offer.prices if offer else (), offer.stake_m if offer else 0)
         if wrong:
             self.fault(f"{bet.id}: {wrong}")
-        self.line(placed, "taken" if offer else "accepted")
+        self.line(placed, "taken" if referred else "accepted")
 
     def _rejected(self, placed: Placed, answer: Rejected) -> None:
         self._decided(placed)

@@ -91,7 +91,7 @@ def board_of(fixtures: int) -> Board:
         quotes = {"h": Quote("Home", 21_000, 22_000), "a": Quote("Away", 34_000)}
         sport = "horse_racing" if number % 3 == 0 else "football"
         offer = Offer(f"f{number}", "m", 1, f"Match {number}", "Result", "1x2", sport, 0, "open", False, quotes)
-        offer.each_way = number % 3 == 0
+        offer.each_way = offer.starting_price = number % 3 == 0
         board.put(offer)
         if number % 3 == 1:
             both = {"yes": Quote("Home and over", 40_000)}
