@@ -48,6 +48,8 @@ _OURS: Final = frozenset(
     }
 )
 """Refusals that would be the demo's fault; others are the market's, or there is nothing to change, or nobody waits."""
+_WORTHWHILE: Final = 0.05
+"""The share of a stake below which he offers nothing."""
 _heard = msgspec.json.Decoder(Referral | ReferralEnded).decode
 
 
@@ -200,6 +202,8 @@ class Desk:
         random = self._random
         action = random.choices([*_HABITS], [*_HABITS.values()])[0]
         await asyncio.sleep(random.uniform(0.3, 1.7) * self.job.think_s)
+        if action == "less" and 0 < referral.stake_accepted_m < referral.stake_m * _WORTHWHILE:
+            action = "decline"
         if action == "silent":
             self.seen.silent += 1
             self._line(referral, "does not answer", referral.stake_m)
