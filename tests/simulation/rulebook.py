@@ -47,7 +47,7 @@ SELECTIONS = {
 PARTS = (("result", "1"), ("line", "over"))
 LIMITS: dict[str, int | str] = {
     "stake_max_m": 8_000,
-    "payout_max_m": 120_000,
+    "payout_max_m": 50_000,
     "legs_max": 8,
     "lines_max": 20,
     "verified_only": True,
@@ -230,6 +230,7 @@ class Life:
             bet = book.bets[name]
             found = ev.BetStatus(bet.status).name.lower(), bet.paid_m, bet.capped_m
             assert found == self.known.outcome(known.bet), f"{self.where}: {name}"
+            assert (bet.cashed_out_stake_m, bet.cashed_out_m) == (known.bet.sold_m, known.sold_for_m), self.where
             running = [(leg.running_m, leg.place_running_m) for leg in bet.legs]
             assert running == self.running(known), f"{self.where}: {name}"
         waiting = {pending.id: (pending.stage, pending.reserved_m) for pending in book.pending.values()}
@@ -294,7 +295,7 @@ class Life:
             for market in random.sample(markets, min(len(markets), 2 if system and random.random() < 0.2 else 1)):
                 selection = random.choice(SELECTIONS[market][:4])
                 price = self.prices.get((fixture, market), {}).get(selection, 0) or 20_000
-                starting = market == "run" and random.random() < 0.15
+                starting = market == "run" and random.random() < 0.4
                 marks = {"banker": banker, "starting_price": starting}
                 legs.append(co.Leg(fixture, market, selection, price, **marks))
         free = len({leg.fixture for leg in legs if not leg.banker})
