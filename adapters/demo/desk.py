@@ -88,6 +88,7 @@ class Desk:
     def __init__(self, job: Job, settings: Settings, client: Client) -> None:
         self.job = job
         self.seen = Report()
+        self.habits = dict(_HABITS)
         self._settings = settings
         self._client = client
         self._ask = Clerk(client).ask
@@ -200,7 +201,7 @@ class Desk:
     async def _judge(self, referral: Referral) -> None:
         """Look at it for a while, and say something; where that cannot be done, say no."""
         random = self._random
-        action = random.choices([*_HABITS], [*_HABITS.values()])[0]
+        action = random.choices([*self.habits], [*self.habits.values()])[0]
         await asyncio.sleep(random.uniform(0.3, 1.7) * self.job.think_s)
         if action == "less" and 0 < referral.stake_accepted_m < referral.stake_m * _WORTHWHILE:
             action = "decline"
