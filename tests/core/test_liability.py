@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.messages import commands as co
+from core.messages import queries as qu
+from core.messages.results import Result
 from tests.core.world import World, dead_heat, lost, void, won
 
 A, B, C = (("race/winner", name, price) for name, price in (("a", 20_000), ("b", 30_000), ("c", 50_000)))
@@ -137,4 +139,148 @@ def test_a_closed_bet_costs_nothing_more(world: World) -> None:
     world.settle("race/winner", won("c"))
     assert (world.book.liability_m, world.of("ann").liability_m, world.book.open_bets) == (0, 0, 0)
     assert (first.status, second.status, third.status) == (3, 1, 3)
+    world.check()
+
+
+# Systems, each-way, scores, offers, currencies.
+
+
+def trio() -> World:
+    world = World()
+    world.customer("ann", 1_000_000)
+    for number in (1, 2, 3):
+        world.market(f"m{number}/winner", home=20_000, away=30_000)
+    return world
+
+
+THREE = tuple((f"m{number}/winner", "home", 20_000) for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("result", "running_m"),
+    [
+        # Four lines of 1.00: two doubles and the treble hold each leg.
+        (None, [300, 300, 300]),
+        # Won at 2.00: of the legs left, a double with it has 2.00, the treble 2.00, their own double 1.00.
+        (won("home"), [0, 500, 500]),
+        (void("home"), [0, 300, 300]),
+        (dead_heat("home", 4), [0, 200, 200]),  # 0.50, 0.50 and 1.00
+        # Lost: only the double of the others is left.
+        (lost("home"), [0, 100, 100]),
+    ],
+)
+def test_a_leg_of_a_system_has_what_runs_of_all_its_lines(result: Result | None, running_m: list[int]) -> None:
+    world = trio()
+    bet = world.bet("ann", 400, *THREE, kind="trixie")
+    if result is not None:
+        world.settle("m1/winner", result)
+    assert [leg.running_m for leg in bet.legs] == running_m
+    assert [world.at(f"m{number}/winner").liability_m for number in (1, 2, 3)] == running_m
+    assert world.of("ann").liability_m == 2_000 - 400  # three doubles at 4.00 and a treble at 8.00
+    world.check()
+
+
+def test_ways_of_a_fixture_count_at_one_market_each_with_its_own_lines() -> None:
+    world = trio()
+    bet = world.bet("ann", 200, THREE[0], ("m1/winner", "away", 30_000), THREE[1], folds=(2,))
+    assert [leg.running_m for leg in bet.legs] == [100, 100, 200]
+    # Home pays 2.00, away 3.00; 2.00 was taken.
+    assert (world.at("m1/winner").liability_m, world.at("m2/winner").liability_m) == (100, 200)
+    world.check()
+
+
+def test_a_place_part_is_counted_beside_the_win_part() -> None:
+    world = World()
+    world.customer("ann", 1_000_000)
+    world.race("derby/win", a=210_000, b=50_000, c=60_000, d=70_000, e=80_000)
+    bet = world.bet("ann", 1_000, ("derby/win", "a", 210_000), each_way=True)
+    # 5.00 at 21.00 wins 100.00; placed at 1 + 20/4 it wins 25.00.
+    assert [(leg.running_m, leg.place_running_m) for leg in bet.legs] == [(500, 500)]
+    assert world.at("derby/win").liability_m == 10_000 + 2_500
+    assert world.of("ann").liability_m == 12_500
+    world.check()
+
+
+def score_markets() -> World:
+    world = World()
+    world.customer("ann", 1_000_000)
+    for path, market_type, line, prices in (
+        ("match/result", "match_result", "", {"1": 20_000, "x": 30_000, "2": 40_000}),
+        ("match/goals", "total_goals", "2.5", {"over": 20_000, "under": 20_000}),
+        ("match/both", "both_teams_to_score", "", {"yes": 20_000, "no": 20_000}),
+    ):
+        world.defined(path, prices, market_type=market_type, specifiers={"line": line} if line else {})
+    return world
+
+
+def test_markets_that_hang_on_one_score_are_one_number() -> None:
+    """RULEBOOK 4: a 2-1 that wins in several markets at once costs their sum; what cannot come together does not."""
+    world = score_markets()
+    for path, selection in (("match/result", "1"), ("match/goals", "over"), ("match/both", "yes")):
+        world.bet("ann", 1_000, (path, selection, 20_000))
+    world.tick()
+    assert world.book.fixtures["match"].liability_m == 3_000
+    world.bet("ann", 2_000, ("match/goals", "under", 20_000))
+    world.tick()
+    # 2-1 costs 10 + 10 - 20 + 10; 1-0: 10 + 20 - 10 - 10; 1-1: -10 + 20 - 10 + 10.
+    assert world.book.fixtures["match"].liability_m == 1_000
+    assert [world.at(f"match/{name}").liability_m for name in ("result", "goals", "both")] == [1_000, 1_000, 1_000]
+    world.check()
+
+
+def test_a_refusal_knows_the_score_though_acceptances_take_the_bound() -> None:
+    world = score_markets()
+    world.done(co.SetLimit, fixture="match", liability_max_m=1_500)
+    world.bet("ann", 1_000, ("match/goals", "over", 20_000))
+    world.bet("ann", 400, ("match/goals", "under", 20_000))
+    # By the bound 14.00, in truth 6.00.
+    assert world.book.fixtures["match"].liability_m == 1_400
+    world.bet("ann", 900, ("match/both", "yes", 20_000))
+    assert world.book.fixtures["match"].liability_m == 1_500
+    assert getattr(world.place("ann", 10, ("match/both", "yes", 20_000)), "reason", "") == "LIABILITY_FIXTURE"
+    world.check()
+
+
+def test_an_offer_counts_until_it_is_taken_or_not() -> None:
+    world = World(stake_max_m=1_000)
+    world.customer("ann", 100_000)
+    world.market("race/winner", a=20_000, b=30_000)
+    ends = (world.decline, 0), (world.take, 5_000)
+    for end, left_m in ends:
+        waiting = world.waiting("ann", 5_000, ("race/winner", "a", 20_000), refer=True)
+        assert world.at("race/winner").liability_m == 0
+        world.judge(waiting.id, "offer", stake_m=2_500, prices=(30_000,))
+        assert (world.at("race/winner").liability_m, world.of("ann").liability_m) == (5_000, 5_000)
+        world.check()
+        end("ann", waiting.id)
+        assert (world.at("race/winner").liability_m, world.of("ann").liability_m) == (left_m, left_m)
+        world.check()
+
+
+def test_liability_is_in_the_books_currency_at_the_rate_of_the_bet() -> None:
+    world = World()
+    world.market("race/winner", a=20_000, b=30_000)
+    world.done(co.SetRate, currency="GBP", rate=1_170_000)
+    world.done(co.OpenCustomer, customer="bob", currency="GBP")
+    world.done(co.Deposit, customer="bob", amount_m=10_000, provider="bank")
+    world.bet("bob", 1_001, ("race/winner", "a", 20_000))
+    # 10.01 GBP are 11.7117 EUR, taken as 11.72.
+    assert (world.at("race/winner").liability_m, world.of("bob").liability_m) == (1_172, 1_172)
+    world.done(co.SetRate, currency="GBP", rate=2_000_000)
+    assert world.at("race/winner").liability_m == 1_172
+    world.check()
+    world.settle("race/winner", won("b"))
+    assert world.book.liability_m == 0
+    world.check()
+
+
+def test_what_was_sold_runs_no_more() -> None:
+    world = World()
+    world.customer("ann", 100_000)
+    world.market("race/winner", a=20_000, b=20_000)
+    bet = world.bet("ann", 1_000, ("race/winner", "a", 20_000))
+    quote = world.send(qu.GetCashOut("ann", bet.id, 2_500))
+    world.done(co.CashOut, customer="ann", bet=bet.id, offer_m=quote.offer_m)  # type: ignore[union-attr]
+    assert [leg.running_m for leg in bet.legs] == [750]
+    assert (world.at("race/winner").liability_m, world.of("ann").liability_m) == (750, 750)
     world.check()
