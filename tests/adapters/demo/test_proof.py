@@ -7,8 +7,9 @@ import pytest
 
 from adapters.demo import proof
 from adapters.demo.board import Board
-from adapters.demo.proof import Outcome, Tables
+from adapters.demo.proof import Outcome
 from adapters.demo.report import Line, Report
+from adapters.demo.tables import Tables
 from adapters.demo.watch import Watch
 from core.limits import Limits
 from core.messages.answers import OddsImage, Rejected
