@@ -164,7 +164,7 @@ class Demo:
         feeds = programme.Job(plan.seed, self.run, self._recordings, demo.lead_s, demo.speed, seconds)
         lead_ms = int(1000 * self.settings.simulator.lead_s / programme.pace(feeds, self.settings.simulator))
         hurry = programme.pace(feeds, self.settings.simulator) / demo.speed
-        thinking = lead_ms, _THINK_S / min(hurry, 5.0), _GRANTS_S / min(hurry, 60.0)
+        thinking = lead_ms, _THINK_S / min(hurry, 30.0), _GRANTS_S / min(hurry, 60.0)
         await self.desk.start(desk.Job(demo.customers, plan.seed, self.run, *thinking), environ)
         await self._desk_ready()
         await self.feeds.start(feeds, environ)
