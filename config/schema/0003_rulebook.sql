@@ -209,6 +209,10 @@ ALTER TABLE selections
 COMMENT ON COLUMN selections.position IS 'Where it came in; 0: unplaced, or not a race.';
 COMMENT ON COLUMN selections.withdrawn_ms IS 'When it was withdrawn; 0: it was not. deduction_pc: what bets on the others taken before then lose of their winnings (Rule 4), per cent.';
 COMMENT ON COLUMN selections.starting_price IS '0: not known.';
+-- Results of the first release had no positions; read again from the journal they have 0, which says "none".
+UPDATE market_results SET results = (
+    SELECT jsonb_agg(result || '[0]' ORDER BY place) FROM jsonb_array_elements(results) WITH ORDINALITY told (result, place)
+) WHERE results <> '[]';
 COMMENT ON TABLE market_results IS 'Every result ever given; the last one not rolled back stands in selections. results: [[selection, result, void_factor, dead_heat_places, dead_heat_sharing, position], ...].';
 
 CREATE TABLE withdrawals (
