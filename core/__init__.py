@@ -7,6 +7,7 @@ Reading order; a file imports only files above it:
     grading/       from a score to results (its scores are part of the messages)
     lines          the lines of a bet: how many, what they are worth, what they pay
     grid           what the house loses at each final score
+    exchange/      order books, ladders, what orders on other selections imply: not asked by the engine yet
     limits         every bound of the engine
     refusals       a "no" on its way to the answer
     book           all state

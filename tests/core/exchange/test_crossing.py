@@ -1,0 +1,158 @@
+"""Cross matching: published prices and stakes, and that the book between taker and makers never loses (RULEBOOK 6)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from core.exchange.crossing import (
+    NOTHING,
+    Crossing,
+    Offer,
+    cross,
+    house_least,
+    implied_price,
+    offered_price,
+    stake_across,
+)
+from core.exchange.ladder import CLASSIC, FINEST, Ladder, Side
+
+BACK, LAY = Side.BACK, Side.LAY
+
+# MonacoProtocol/protocol@a98aaf9 (Apache-2.0): stake, price, the other price, the stake that pays the same there.
+STAKES = (
+    (100, 28_000, 35_000, 80),
+    (100, 35_000, 28_000, 125),
+    (100, 27_000, 30_000, 90),
+    (100, 27_000, 33_750, 80),
+    (90, 30_000, 27_000, 100),
+    (90, 30_000, 33_750, 80),
+    (80, 33_750, 27_000, 100),
+    (80, 33_750, 30_000, 90),
+)
+# The same source: prices of the others, the implied one; None where it has more than three decimals.
+PRICES: tuple[tuple[tuple[int, ...], int | None], ...] = (
+    ((31_000,), None),
+    ((20_000,), 20_000),
+    ((30_000,) * 2, 30_000),
+    ((40_000,) * 3, 40_000),
+    ((50_000,) * 4, 50_000),
+    ((60_000,) * 5, 60_000),
+    ((70_000,) * 6, 70_000),
+    ((80_000,) * 7, 80_000),
+    ((27_000, 30_000), 33_750),
+    ((28_000, 28_000), 35_000),
+    ((36_000, 40_000, 72_000), 30_000),
+)
+
+
+@pytest.mark.parametrize(("stake_m", "price", "other", "needed_m"), STAKES)
+def test_published_stakes_pay_the_same(stake_m: int, price: int, other: int, needed_m: int) -> None:
+    assert stake_across(stake_m, price, other) == needed_m
+
+
+@pytest.mark.parametrize(("prices", "implied"), PRICES)
+def test_published_implied_prices(prices: tuple[int, ...], implied: int | None) -> None:
+    found = implied_price(prices)
+    assert found is not None
+    assert (found if found % 10 == 0 else None) == implied
+
+
+def test_an_implied_price_is_exact() -> None:
+    assert implied_price((31_000,)) == Fraction(310_000, 21)
+
+
+@pytest.mark.parametrize("prices", [(20_000, 20_000), (19_900, 20_000), (10_100, 30_000, 30_000)])
+def test_where_the_others_leave_nothing_there_is_no_price(prices: tuple[int, ...]) -> None:
+    assert implied_price(prices) is None
+    assert offered_price(CLASSIC, BACK, prices) is None
+
+
+@pytest.mark.parametrize(
+    ("ladder", "side", "prices", "price"),
+    [
+        (CLASSIC, BACK, (27_000, 30_000), 33_500),
+        (CLASSIC, LAY, (27_000, 30_000), 34_000),
+        (FINEST, BACK, (27_000, 30_000), 33_700),
+        (FINEST, LAY, (27_000, 30_000), 33_800),
+        (CLASSIC, BACK, (28_000, 28_000), 35_000),
+        (CLASSIC, LAY, (28_000, 28_000), 35_000),
+        # the ladder ends: 1.001, and 2000
+        (CLASSIC, BACK, (10_010_000,), None),
+        (CLASSIC, LAY, (10_010_000,), 10_100),
+        (CLASSIC, BACK, (20_010, 20_000), 10_000_000),
+        (CLASSIC, LAY, (20_010, 20_000), None),
+    ],
+)
+def test_an_implied_price_is_rounded_against_the_taker(
+    ladder: Ladder, side: Side, prices: tuple[int, ...], price: int | None
+) -> None:
+    assert offered_price(ladder, side, prices) == price
+
+
+@pytest.mark.parametrize(
+    ("side", "stake_m", "price", "offers", "crossing"),
+    [
+        # exact: 100 at 2.7, 90 at 3.0, 80 at 3.375
+        (BACK, 80, 33_750, ((27_000, 100), (30_000, 90)), Crossing(80, (100, 90))),
+        (LAY, 80, 33_750, ((27_000, 100), (30_000, 90)), Crossing(80, (100, 90))),
+        # as far as the offers reach
+        (BACK, 1_000, 33_750, ((27_000, 100), (30_000, 95)), Crossing(80, (100, 90))),
+        (BACK, 1_000, 33_750, ((27_000, 110), (30_000, 90)), Crossing(80, (100, 90))),
+        # 81 at 3.5 would need 101.25 twice: the greatest stake that needs no rounding
+        (BACK, 81, 35_000, ((28_000, 1_000), (28_000, 1_000)), Crossing(80, (100, 100))),
+        (BACK, 3, 35_000, ((28_000, 1_000), (28_000, 1_000)), NOTHING),
+        (LAY, 81, 35_000, ((28_000, 1_000), (28_000, 1_000)), Crossing(80, (100, 100))),
+        # off the ladder, 3.375 becomes 3.35: 268 is paid, 99.26 and 89.33 are the makers'
+        (BACK, 80, 33_500, ((27_000, 1_000), (30_000, 1_000)), Crossing(80, (99, 89))),
+        # 3.4 for a layer: he loses 272, 100.74 and 90.67 are the makers'
+        (LAY, 80, 34_000, ((27_000, 1_000), (30_000, 1_000)), Crossing(80, (101, 91))),
+        # two selections: a back of the one is a lay of the other
+        (BACK, 100, 20_000, ((20_000, 40),), Crossing(40, (40,))),
+        (BACK, 100, 15_000, ((30_000, 40),), Crossing(80, (40,))),
+    ],
+)
+def test_stakes_are_matched_across(
+    side: Side, stake_m: int, price: int, offers: tuple[tuple[int, int], ...], crossing: Crossing
+) -> None:
+    assert cross(side, stake_m, price, [Offer(*offer) for offer in offers]) == crossing
+
+
+def test_a_price_better_than_the_implied_one_is_our_bug() -> None:
+    with pytest.raises(AssertionError):
+        cross(BACK, 80, 34_000, [Offer(27_000, 100), Offer(30_000, 90)])
+    with pytest.raises(AssertionError):
+        cross(LAY, 80, 33_500, [Offer(27_000, 100), Offer(30_000, 90)])
+
+
+OFFERS = st.lists(st.builds(Offer, st.sampled_from(CLASSIC.prices), st.integers(1, 10**7)), min_size=1, max_size=7)
+
+
+@given(side=st.sampled_from(Side), stake_m=st.integers(1, 10**7), offers=OFFERS)
+@example(side=BACK, stake_m=81, offers=[Offer(28_000, 1_000)] * 2)
+@example(side=LAY, stake_m=1, offers=[Offer(30_000, 1)] * 2)
+def test_the_book_between_taker_and_makers_never_loses(side: Side, stake_m: int, offers: list[Offer]) -> None:
+    price = offered_price(CLASSIC, side, [offer.price for offer in offers])
+    assume(price is not None)
+    assert price is not None
+    crossing = cross(side, stake_m, price, offers)
+    if crossing is NOTHING:
+        return
+    makers = [Offer(offer.price, taken_m) for offer, taken_m in zip(offers, crossing.others_m, strict=True)]
+    assert 0 < crossing.stake_m <= stake_m
+    assert all(0 <= taken.stake_m <= offer.stake_m for taken, offer in zip(makers, offers, strict=True))
+    least = house_least(side, Offer(price, crossing.stake_m), makers)
+    assert least >= 0
+    if price == implied_price([offer.price for offer in offers]):
+        assert least == 0
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_off_the_ladder_all_but_small_stakes_are_matched_whole(side: Side) -> None:
+    offers = [Offer(27_400, 10**6), Offer(36_000, 10**6), Offer(72_000, 10**6)]
+    price = offered_price(CLASSIC, side, [offer.price for offer in offers])
+    assert price is not None
+    assert all(cross(side, stake_m, price, offers).stake_m == stake_m for stake_m in range(1_000, 1_100))
