@@ -15,16 +15,16 @@ A snapshot is `resting(side)` of both sides; `rest` for each of them, in that or
 Prices are decimal odds x 10 000 and on the market's ladder, which the engine asks before it asks the book
 (core/exchange/ladder.py). Stakes are the backer's, in minor units of the market's currency, above zero.
 
-What it costs: a level is found by its price in a dict, an order by its id in its level's OrderedDict, which forgets any
-at the same cost (a dict's front gets slower with every order that was taken from it). The prices in use are a sorted
-list, best last: touched when a level comes or goes, and then by moving 350 pointers at most on CLASSIC. So no cost
-grows with the number of orders, but for `orders_of` and what lists them.
+What it costs: an order is found by its id in a dict, a level by its price in another; a level is a queue, and what is
+cancelled in the middle of it stays there, without stake, until it comes to the front or there are as many such as
+others. The prices in use are a sorted list, best last: touched when a level comes or goes, and then by moving 350
+pointers at most on CLASSIC. So no cost grows with the number of orders, but for `orders_of` and what lists them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from itertools import islice
@@ -36,6 +36,8 @@ from core.exchange.ladder import Side
 _BACK, _LAY = Side.BACK, Side.LAY
 _NEVER = -(2**62)
 """A rank below that of any price."""
+_GONE_MIN = 16
+"""So few cancelled orders are left where they are: it is not worth the walk."""
 
 
 class Order(Struct, gc=False, eq=False):
@@ -82,11 +84,32 @@ _ALL_KILLED = Match(lapse=Lapse.KILLED)
 class _Level:
     """The orders at one price, oldest first, and the sum of their stakes."""
 
-    __slots__ = ("orders", "stake_m")
+    __slots__ = ("gone", "queue", "stake_m")
 
     def __init__(self) -> None:
-        self.orders: OrderedDict[str, Order] = OrderedDict()
+        self.queue: deque[Order] = deque()
+        """The first one has a stake; behind it there may be orders that have none: cancelled."""
+        self.gone = 0
+        """How many those are."""
         self.stake_m = 0
+
+    def orders(self) -> Iterator[Order]:
+        """Those that rest."""
+        return (order for order in self.queue if order.stake_m)
+
+    def forget(self, order: Order) -> None:
+        """An order of a level that keeps others has no stake any more."""
+        queue = self.queue
+        if queue[0] is order:
+            queue.popleft()
+            while not queue[0].stake_m:
+                queue.popleft()
+                self.gone -= 1
+            return
+        self.gone += 1
+        if self.gone > _GONE_MIN and 2 * self.gone > len(queue):
+            self.queue = deque(self.orders())
+            self.gone = 0
 
 
 class _Half:
@@ -144,7 +167,7 @@ class OrderBook:
         """All orders of a side in the order in which they would be matched."""
         half = self._half(side)
         for rank in _best_first(half):
-            yield from half.levels[rank].orders.values()
+            yield from half.levels[rank].orders()
 
     def orders_of(self, customer: str) -> list[str]:
         """The ids of a customer's orders, for cancelling them all. It looks at every order of the book."""
@@ -164,14 +187,17 @@ class OrderBook:
             if rank < worst:
                 break
             offered = rank if rank > 0 else -rank
-            for maker in half.levels[rank].orders.values():
+            for maker in half.levels[rank].queue:
+                given_m = maker.stake_m
+                if not given_m:
+                    continue
                 if maker.customer == customer:
                     return Match(tuple(fills), stake_m - left_m, Lapse.SELF_MATCH)
-                if maker.stake_m >= left_m:
+                if given_m >= left_m:
                     fills.append(Fill(maker.id, order_id, offered, left_m))
                     return Match(tuple(fills), stake_m)
-                left_m -= maker.stake_m
-                fills.append(Fill(maker.id, order_id, offered, maker.stake_m))
+                left_m -= given_m
+                fills.append(Fill(maker.id, order_id, offered, given_m))
         return Match(tuple(fills), stake_m - left_m)
 
     def fill_or_kill(
@@ -217,8 +243,10 @@ class OrderBook:
             level.stake_m -= stake_m
             maker.stake_m = left_m
             if not left_m:
-                del orders[fill.maker], level.orders[fill.maker]
-                if not level.stake_m:
+                del orders[fill.maker]
+                if level.stake_m:
+                    level.forget(maker)
+                else:
                     half.drop(rank)
 
     def rest(self, order_id: str, customer: str, side: Side, price: int, stake_m: int) -> None:
@@ -232,7 +260,7 @@ class OrderBook:
         if level is None:
             level = half.levels[rank] = _Level()
             insort(half.ranks, rank)
-        level.orders[order_id] = order
+        level.queue.append(order)
         level.stake_m += stake_m
 
     def cancel(self, order_id: str) -> int:
@@ -242,11 +270,13 @@ class OrderBook:
             return 0
         half, rank = (self._backs, -order.price) if order.side is _BACK else (self._lays, order.price)
         level = half.levels[rank]
-        del level.orders[order_id]
-        level.stake_m -= order.stake_m
-        if not level.stake_m:
+        stake_m, order.stake_m = order.stake_m, 0
+        level.stake_m -= stake_m
+        if level.stake_m:
+            level.forget(order)
+        else:
             half.drop(rank)
-        return order.stake_m
+        return stake_m
 
     def reduce(self, order_id: str, by_m: int) -> int:
         """An order keeps its place and has less to be matched; what has nothing left goes.
@@ -288,8 +318,8 @@ class OrderBook:
         order = self._orders.get(order_id)
         if order is None:
             return None
-        self.cancel(order_id)
-        return self.place(order_id, order.customer, order.side, price, order.stake_m)
+        stake_m = self.cancel(order_id)
+        return self.place(order_id, order.customer, order.side, price, stake_m)
 
     def check_invariants(self) -> None:
         """What holds after every change; O(n), for tests, replay and now and then (STYLE 15)."""
@@ -303,8 +333,14 @@ class OrderBook:
         assert back is None or lay is None or lay < back, "crossed"
         for side in Side:
             for rank, level in self._half(side).levels.items():
-                assert level.stake_m == sum(order.stake_m for order in level.orders.values()) > 0
-                assert all(order.side is side and order.price == abs(rank) for order in level.orders.values())
+                assert level.stake_m == sum(order.stake_m for order in level.queue) > 0
+                assert level.queue[0].stake_m > 0
+                assert (
+                    level.gone
+                    == sum(not order.stake_m for order in level.queue)
+                    <= max(_GONE_MIN, len(level.queue) // 2)
+                )
+                assert all(order.side is side and order.price == abs(rank) for order in level.queue)
 
     def _half(self, side: Side) -> _Half:
         return self._backs if side is _BACK else self._lays

@@ -200,6 +200,25 @@ class TestChanges:
         assert book.orders_of("ann") == []
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_cancelled_orders_neither_pile_up_nor_stand_in_the_way(seed: int) -> None:
+    """200 orders at one price, all but the oldest and the latest cancelled, again and again."""
+    book, rng = OrderBook(), random.Random(seed)
+    book.rest("oldest", "ann", LAY, 20_000, 10)
+    for turn in range(5):
+        names = [f"{turn}-{number}" for number in range(200)]
+        for name in names:
+            book.rest(name, "bob", LAY, 20_000, 10)
+        rng.shuffle(names)
+        for name in names:
+            book.cancel(name)
+            book.check_invariants()
+    book.rest("latest", "cid", LAY, 20_000, 10)
+    assert len(book._lays.levels[20_000].queue) < 40
+    assert fills_of(book.place("t", "taker", BACK, 20_000, 15)) == [("oldest", 20_000, 10), ("latest", 20_000, 5)]
+    assert state(book) == [("latest", "cid", LAY, 20_000, 5)]
+
+
 class TestOurBugs:
     def test_an_id_rests_once(self) -> None:
         book = OrderBook()
