@@ -9,8 +9,8 @@ makers on the average; 20 % cancels of a random live order. Each pass has a seed
 between; `replay` is the second half alone: orders and fills that are known, as they come from a journal.
 
 In the same run the same list goes through a book as it is written first, of dictionaries: it decides and changes as it
-goes, keeps no sums, makes no records. Both trade tapes must have the same checksum, and the ratio is what compares
-between machines. Times are of the processor, not of the clock.
+goes, keeps no sums, makes no records. Both trade tapes must have the same checksum, and the ratio (above 1: it is
+slower than the core's) is what compares between machines. Times are of the processor, not of the clock.
 Not in the number: messages, customers' money, events, the ladder (`rung_us`, once an order). Aim: 1.2 M operations a
 second.
 """

@@ -335,11 +335,8 @@ class OrderBook:
             for rank, level in self._half(side).levels.items():
                 assert level.stake_m == sum(order.stake_m for order in level.queue) > 0
                 assert level.queue[0].stake_m > 0
-                assert (
-                    level.gone
-                    == sum(not order.stake_m for order in level.queue)
-                    <= max(_GONE_MIN, len(level.queue) // 2)
-                )
+                assert level.gone == sum(not order.stake_m for order in level.queue)
+                assert level.gone <= max(_GONE_MIN, len(level.queue) // 2)
                 assert all(order.side is side and order.price == abs(rank) for order in level.queue)
 
     def _half(self, side: Side) -> _Half:
