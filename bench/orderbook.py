@@ -3,8 +3,8 @@
     a seeded list of operations (memory) -> OrderBook -> trade tape (memory), its checksum
 
 The list is drawn before the clock runs, by a book that grows to some 2 500 orders and hovers there: 60 % new orders
-that rest, 1 to 14 ticks beyond the best price of the other side and thickest near it; 20 % that cross and take some two
-makers on the average; 20 % cancels of a random live order. Each pass has a seed of its own. Every order goes through
+that rest, 1 to 14 ticks beyond the best price of the other side and thickest near it; 20 % that cross and make some
+three fills on the average; 20 % cancels of a random live order. Each pass has its own seed. Every order goes through
 `place`, which decides by looking and then changes the book by what was decided, as the engine does with an event in
 between; `replay` is the second half alone: orders and fills that are known, as they come from a journal.
 
@@ -109,7 +109,7 @@ class Draw:
         )
 
     def _crossing(self) -> Placing:
-        """Of a stake that holds the book at its size: about two makers on the average, more where it has grown."""
+        """Of a stake that holds the book at its size: about three fills on the average, more where it has grown."""
         side = self.rng.choice((BACK, LAY))
         stake_m = self.rng.randint(1, 2_000 * len(self.book) // self.size.live)
         return self._order(side, self._beyond(side, -TICKS), stake_m)
