@@ -29,7 +29,6 @@ async def test_a_bet_is_answered_in_kind(wire: Wire) -> None:
         "stake_m": 1_000,
         "payout_m": 2_000,
         "legs": [LEG | {"requested": 20_000}],
-        "lines": 1,
     }
 
 

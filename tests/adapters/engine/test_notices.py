@@ -314,7 +314,7 @@ async def test_after_a_restart_the_desk_is_told_what_still_waits_for_it() -> Non
     told(r, REFERRALS)
     await wait(r, 1)
     (again,) = told(r, REFERRALS)
-    assert (again["id"], again["reason"], again["stake_m"]) == (waits, "", 50_001)
+    assert (again["id"], again["reason"], again["stake_m"]) == (waits, "STAKE_TOO_LARGE", 50_001)
     await done(r, "bet.offer.take", customer="anna", bet=offered)
     await answer_referral(r, waits, "decline")
     assert [(each["id"], each["outcome"]) for each in told(r, REFERRALS)] == [
