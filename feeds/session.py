@@ -79,6 +79,7 @@ class Session:
         self._turn = asyncio.Lock()
         self._recover = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
+        self._ending = False
 
     async def __aenter__(self) -> Self:
         """Begin with a recovery, so that the engine believes what follows."""
@@ -93,6 +94,7 @@ class Session:
     ) -> None:
         """Fall silent: 20 s later the engine closes what this producer prices."""
         assert self._life is not None
+        self._ending = True
         self._life.cancel()
         await asyncio.gather(self._life, return_exceptions=True)
         await self._bus.flush()
@@ -136,10 +138,15 @@ class Session:
                 await self._bus.flush()
 
     async def _live(self) -> None:
-        """Be heard, and recover when asked; one task, so that the two never cross."""
-        while True:
+        """Be heard, and recover when asked; one task, so that the two never cross.
+
+        That it is cancelled is not enough for it to end: asyncio.wait_for, of which nats-py makes use, loses that where
+        what it waits for comes at the same moment (Python 3.11).
+        """
+        while not self._ending:
             try:
-                await asyncio.wait_for(self._recover.wait(), self._heartbeat_s)
+                async with asyncio.timeout(self._heartbeat_s):
+                    await self._recover.wait()
             except TimeoutError:
                 await self.publish([Heartbeat(self.provider, self.producer, 0, self._clock_ms())])
             else:
