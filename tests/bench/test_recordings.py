@@ -23,5 +23,5 @@ def test_small_mode_checks_its_answer_and_prints_it() -> None:
         pytest.skip(ended.stderr.splitlines()[-1])
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout.splitlines()[-1])
-    assert result["BASIC-1.132153978"]["messages"] == 481
+    assert result["BASIC-1.132153978"]["messages"] == 482
     assert result["header"]["python"]
