@@ -7,7 +7,7 @@ Reading order; a file imports only files above it:
     grading/       from a score to results (its scores are part of the messages)
     lines          the lines of a bet: how many, what they are worth, what they pay
     grid           what the house loses at each final score
-    exchange/      order books, ladders, what orders on other selections imply: not asked by the engine yet
+    exchange/      order books, ladders, what orders on other selections imply, starting prices
     limits         every bound of the engine
     refusals       a "no" on its way to the answer
     book           all state
@@ -22,6 +22,11 @@ Reading order; a file imports only files above it:
     bonuses        free bets and deposit matches
     placing        verb: a bet is placed
     pending        verbs: bets that wait, for the clock, a trader or the customer
+    positions      what a customer has in an exchange market, and what its worst outcome costs
+    matching       whom an order is matched with
+    orders         verbs: orders placed, waiting, reduced, replaced, cancelled
+    batches        verb: many orders at once
+    clearing       verbs: an exchange market turns in play, is suspended, settled
     settling       verbs: results, cancels, rollbacks, voids, forgetting
     runners        verbs: withdrawals with Rule 4, starting prices
     scoring        verb: settling by score

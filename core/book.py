@@ -11,20 +11,25 @@ cycle collector, which would otherwise walk a million bets.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import IntEnum
 from heapq import nlargest
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
+from core.exchange.ladder import Ladder
+from core.exchange.orderbook import Order as RestingOrder
+from core.exchange.orderbook import OrderBook
 from core.grading.scores import Score
 from core.grid import Grid, Patterns
 from core.lines import Shape, Tally
-from core.messages.answers import Answer
+from core.messages.answers import Answer, OrderReport
 from core.messages.commands import NamedSelection, PlaceBet, Ramp
-from core.messages.events import BetOffered, BetPending, BetStatus, ReferralAnswered
+from core.messages.events import BetOffered, BetPending, BetStatus, OrderPending, ReferralAnswered
 from core.messages.feed import FeedStatus
 from core.messages.results import EachWay, Result
+from core.messages.terms import ExchangeTerms
 from core.units import RATE_ONE
 
 UNLIMITED = 2**62
@@ -118,6 +123,12 @@ class Customer(Struct, gc=False, eq=False):
     bonuses: dict[str, Bonus] | None = None
     pending: int = 0
     """How many of his bets wait."""
+    exposure_m: int = 0
+    """Set aside for orders and positions in exchange markets."""
+    positions: dict[tuple[str, str], Position] | None = None
+    """(fixture, market) -> what he has there."""
+    resting: int = 0
+    """How many of his orders rest or wait."""
     # Live.
     pace_ms: int = 0
     """Until when his bets so far have used up his pace (core/limiting.py, velocity)."""
@@ -174,6 +185,9 @@ class Reserve(Struct, gc=False, eq=False):
     hold_until_ms: int
 
 
+Terms = tuple[dict[str, str], EachWay | None, int, tuple[tuple[str, str], ...], bool, ExchangeTerms | None]
+
+
 class Selection(Struct, gc=False, eq=False):
     """One thing that can be backed in a market."""
 
@@ -187,6 +201,8 @@ class Selection(Struct, gc=False, eq=False):
     """When it was withdrawn; 0: it was not. Its bets are void."""
     deduction_pc: int = 0
     """What bets on the others taken before that lose of their winnings (Rule 4), per cent."""
+    reduction_bp: int = 0
+    """What matched prices of the others fall by in an exchange market, x 10 000."""
     starting_price: int = 0
     """0: not known."""
     setting: Setting | None = None
@@ -248,6 +264,7 @@ class Market(Struct, gc=False, eq=False):
     """How it ends at each final score of its fixture, if it hangs on that alone (core/grid.py)."""
     gridded: bool = False
     """It stands in its fixture's grid."""
+    exchange: Exchange | None = None
     # Live.
     caps: Caps | None = None
     """As of `caps_version`; core/limiting.py."""
@@ -288,10 +305,122 @@ class Market(Struct, gc=False, eq=False):
         named = tuple(NamedSelection(selection.id, selection.name) for selection in self.selections.values())
         return self.market_type, self.name, self.group, self.winners, self.cut_off_ms, named
 
-    def terms(self) -> tuple[dict[str, str], EachWay | None, int, tuple[tuple[str, str], ...], bool]:
-        """The rest of it: specifiers, each-way terms, delay, parts and whether there is a starting price."""
+    def terms(self) -> Terms:
+        """The rest: specifiers, each-way terms, delay, parts, whether it has a starting price, exchange terms."""
         parts = tuple((part.market.id, part.id) for part in self.parts)
-        return self.specifiers, self.each_way, self.delay_ms, parts, self.starting_price
+        exchange = None if self.exchange is None else self.exchange.terms
+        return self.specifiers, self.each_way, self.delay_ms, parts, self.starting_price, exchange
+
+
+class Order(RestingOrder, gc=False, eq=False):
+    """A customer's order in an exchange market: what rests of it (`stake_m`), or has been matched.
+
+    It is held until its market is forgotten, or until nothing of it rests and nothing was matched.
+    """
+
+    ts_ms: int
+    digest: int
+    owner: Customer
+    selection: Selection
+    asked_m: int
+    persistence: int
+    """A Persistence."""
+    on_close: bool
+    """It waits for the starting price; of a lay `stake_m` is then what it may lose."""
+    report: OrderReport
+    """The answer that its command got."""
+    matched_m: int = 0
+    paid: int = 0
+    """Matched stakes x prices, added up."""
+    waits: OrderPending | None = None
+    """In play: it is decided when its delay is over."""
+
+
+class Persistence(IntEnum):
+    """What becomes of an order that rests at the turn in-play. Numbers are journalled."""
+
+    LAPSE = 0
+    PERSIST = 1
+    ON_CLOSE = 2
+    """It takes the starting price."""
+
+
+class Trade(Struct, frozen=True, gc=False, array_like=True):
+    """One side of a match."""
+
+    ts_ms: int
+    order: str
+    selection: str
+    side: int
+    price: int
+    stake_m: int
+    house: bool = False
+    """The house stood between, in a match across selections: void if any selection is withdrawn after it."""
+
+
+class Line(Struct, gc=False, eq=False):
+    """What a customer has on one selection: unmatched, what he loses if it loses and if it wins; matched, what he is
+    paid if it wins, stakes included, lays below 0.
+    """
+
+    back_m: int = 0
+    lay_m: int = 0
+    win_m: int = 0
+
+
+class Position(Struct, gc=False, eq=False):
+    """What a customer has in an exchange market; core/positions.py."""
+
+    customer: Customer
+    market: Market
+    orders: dict[str, Order] = field(default_factory=dict)
+    """Those that the engine holds."""
+    resting: int = 0
+    """How many of them rest or wait."""
+    trades: list[Trade] = field(default_factory=list)
+    exposure_m: int = 0
+    """Set aside: what its worst outcome costs; 0 once it is settled."""
+    settled: bool = False
+    net_m: int = 0
+    """What settlement has brought him, commission not counted."""
+    commission_m: int = 0
+    # These follow from orders and trades.
+    lines: dict[str, Line] = field(default_factory=dict)
+    back_m: int = 0
+    """The sum of its lines'."""
+    staked_m: int = 0
+    """What matched lays have in stakes less what matched backs have: what it wins if none of its selections does."""
+
+
+class Exchange(Struct, gc=False, eq=False):
+    """What makes a market an exchange: order books, positions, and the work that is still to be done on them."""
+
+    terms: ExchangeTerms
+    ladder: Ladder
+    make_book: Callable[[], OrderBook]
+    books: dict[str, OrderBook] = field(default_factory=dict)
+    """By selection; made with the first order."""
+    on_close: dict[str, dict[str, Order]] = field(default_factory=dict)
+    """Selection -> orders that wait for the starting price, in order of arrival."""
+    positions: dict[str, Position] = field(default_factory=dict)
+    """By customer."""
+    version: int = 1
+    """Raised by whatever is material to an order (RULEBOOK 6, market version)."""
+    in_play: bool = False
+    """It has turned in play, and whatever that brings for orders has been set going."""
+    why: int = 0
+    """Why orders are being looked at (events.Why), while `clearing` or `closing` is not empty."""
+    closing: list[str] = field(default_factory=list)
+    """Selections whose starting price is still to be made, the next one last."""
+    clearing: list[Position] = field(default_factory=list)
+    """Positions whose resting orders are still to be looked at, the next one last."""
+    due: list[Position] = field(default_factory=list)
+    """Positions still to be settled, or to be looked at again, the next one last."""
+    outcomes: int = 0
+    """How many selections can win: those that are not withdrawn."""
+    # Live.
+    changed: dict[str, None] = field(default_factory=dict)
+    """Selections whose book has changed since the publisher last looked."""
 
 
 class Fixture(Struct, gc=False, eq=False):
@@ -479,6 +608,15 @@ class Book:
         self.bets: dict[str, Bet] = {}
         self.open_bets = 0
         self.pending: dict[str, PendingBet] = {}
+        self.orders: dict[str, Order] = {}
+        self.trades = 0
+        """How many its positions hold."""
+        self.waiting: list[tuple[int, int, str]] = []
+        """Heap of (time, number, order): orders that wait for a delay; those that wait no more stay until then."""
+        self.waited = 0
+        """Counts them, to tell which came first."""
+        self.clearing: dict[tuple[str, str], Market] = {}
+        """Exchange markets whose orders or positions are being looked at."""
         self.deciding: list[tuple[int, int, str]] = []
         """Heap of the pending bets' (time, number, id); one that was decided before its time may stay until then."""
         self.liability_m = 0
@@ -519,6 +657,10 @@ class Book:
         """Raised with every change of the limits tree: `Market.caps` made before are no more."""
         self.touched: dict[tuple[str, str], Market] = {}
         """Markets whose offer changed since the publisher last looked."""
+        self.traded: dict[tuple[str, str], Market] = {}
+        """Exchange markets whose order books changed since then."""
+        self.make_book: Callable[[], OrderBook] = OrderBook
+        """Tests put a plain twin here."""
 
     def touch(self, market: Market) -> None:
         """The market's offer has changed: a new version, to be published."""

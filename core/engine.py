@@ -15,13 +15,16 @@ import msgspec
 
 from core import (
     accounts,
+    batches,
     bonuses,
     cashing,
+    clearing,
     feeding,
     ledger,
     liability,
     limiting,
     markets,
+    orders,
     pending,
     placing,
     protection,
@@ -31,7 +34,7 @@ from core import (
     scoring,
     settling,
 )
-from core.book import Answered, Bet, Book, Market, PendingBet
+from core.book import Answered, Bet, Book, Market, Order, PendingBet
 from core.limits import Limits
 from core.messages import answers as an
 from core.messages import commands as co
@@ -42,6 +45,7 @@ from core.messages.rejections import Rejection
 from core.refusals import REASON_NAMES, Refusal
 
 E = TypeVar("E", bound=ev.Event)
+Known = Bet | PendingBet | Order | Answered
 Decided = tuple[an.Answer | None, Sequence[ev.Event]]
 _NOTHING: tuple[ev.Event, ...] = ()
 _encode = msgspec.msgpack.Encoder().encode
@@ -112,8 +116,11 @@ class Engine:
         if not (command.id.isascii() and command.id.isprintable()):
             return Refusal(Rejection.MALFORMED, detail="Expected printable ASCII - at `$.id`").answer(""), _NOTHING
         content = digest(command)
-        known: Bet | PendingBet | Answered | None = (
-            book.bets.get(command.id) or book.pending.get(command.id) or book.answers.get(command.id)
+        known: Known | None = (
+            book.bets.get(command.id)
+            or book.pending.get(command.id)
+            or book.answers.get(command.id)
+            or book.orders.get(command.id)
         )
         if known is not None and (type(known) is not Answered or known.expires_ms > now_ms):
             if known.digest != content:
@@ -143,7 +150,17 @@ class Engine:
         if kind is Refusal:
             answer, refused = self._refuse(command, content, event, now_ms)
             return answer, (*graded, *refused)
+        if kind is list:
+            for each in event:
+                self.apply(each)
+            return book.answers[command.id].answer, event
+        if kind is ev.OrderBatch:
+            self._count(event)
+            batches.note(book, event)
+            return book.answers[command.id].answer, (event,)
         self.apply(event)
+        if kind is ev.OrderPlaced or kind is ev.OrderPending:
+            return orders.report(book, event.id), (event,)
         if kind is ev.BetAccepted:
             return placing.accepted_answer(book.bets[event.id]), (event,)
         if kind is ev.BetPending:
@@ -235,6 +252,7 @@ class Engine:
         while len(events) < limits.slice_max and (run_out := accounts.run_out(book, now_ms)):
             events.append(self.apply(run_out))
         events.extend(self.apply(event) for event in islice(pending.due(book, limits, now_ms), limits.slice_max))
+        events.extend(self.apply(event) for event in islice(orders.due(book, limits, now_ms), limits.slice_max))
         while len(events) < limits.slice_max and (ended := bonuses.due(book, now_ms)):
             events.append(self.apply(ended))
         for bet in list(islice(book.voided.values(), limits.slice_max)):
@@ -257,6 +275,8 @@ class Engine:
         events: list[ev.Event] = []
         if book.scoring:
             events.extend(self.apply(event) for event in scoring.advance(book, now_ms))
+        if book.clearing:
+            events.extend(self.apply(event) for event in clearing.advance(book, limits, now_ms))
         if book.settling:
             events.extend(self.apply(event) for event in settling.advance(book, limits, now_ms))
         elif book.closed and (archived := settling.archive(book, limits, now_ms)):
@@ -265,11 +285,13 @@ class Engine:
 
     def apply(self, event: E) -> E:
         """Change the state as the event says. Cannot fail; replaying the journal calls this and nothing else."""
-        book = self.book
-        book.event_no += 1
-        book.now_ms = event.ts_ms
-        APPLIERS[type(event)](book, event)
+        self._count(event)
+        APPLIERS[type(event)](self.book, event)
         return event
+
+    def _count(self, event: ev.Event) -> None:
+        self.book.event_no += 1
+        self.book.now_ms = event.ts_ms
 
     def take_touched(self) -> list[Market]:
         """The markets whose offer changed since the last call, in the order of their first change."""
@@ -286,11 +308,13 @@ class Engine:
         return feeding.recoveries_due(self.book, now_ms, _RECOVERY_PAUSE_MS)
 
 
-def _answer_again(known: Bet | PendingBet | Answered) -> an.Answer:
+def _answer_again(known: Known) -> an.Answer:
     if type(known) is Bet:
         return placing.accepted_answer(known)
     if type(known) is PendingBet:
         return placing.pending_answer(known)
+    if type(known) is Order:
+        return known.report
     assert type(known) is Answered
     return known.answer
 
@@ -322,12 +346,18 @@ def _apply_rejected(book: Book, event: ev.BetRejected | ev.CommandRejected) -> N
     book.remember(event.id, event.digest, event.ts_ms, answer)
 
 
-DECIDERS: dict[type, Callable[[Book, Limits, Any, int, int], ev.Event | Refusal]] = {
+DECIDERS: dict[type, Callable[[Book, Limits, Any, int, int], ev.Event | list[ev.Event] | Refusal]] = {
     co.PlaceBet: placing.decide,
     co.TakeOffer: pending.decide_take,
     co.DeclineOffer: pending.decide_decline,
     co.CashOut: cashing.decide,
     co.CancelBet: settling.decide_cancel_bet,
+    co.PlaceOrder: orders.decide_place,
+    co.CancelOrder: orders.decide_cancel,
+    co.ReduceOrder: orders.decide_reduce,
+    co.ReplaceOrder: orders.decide_replace,
+    co.CancelOrders: orders.decide_cancel_all,
+    co.BatchOrders: batches.decide,
     co.OpenCustomer: accounts.decide_open,
     co.Deposit: accounts.decide_deposit,
     co.Withdraw: accounts.decide_withdraw,
@@ -350,6 +380,7 @@ DECIDERS: dict[type, Callable[[Book, Limits, Any, int, int], ev.Event | Refusal]
     co.DefineMarket: markets.decide_market,
     co.OpenMarket: markets.decide_status,
     co.SuspendMarket: markets.decide_status,
+    co.TurnInPlay: clearing.decide_turn,
     co.SetPrice: markets.decide_price,
     co.SettleMarket: settling.decide_settle,
     co.SettleFixture: scoring.decide_settle,
@@ -379,6 +410,9 @@ QUERIES: dict[type, Callable[[Book, Limits, Any, int], an.Answer]] = {
     qu.GetBonuses: bonuses.bonuses_of,
     qu.GetAccount: queries.get_account,
     qu.GetOdds: queries.get_odds,
+    qu.GetOrder: queries.get_order,
+    qu.GetOrders: queries.get_orders,
+    qu.GetBook: queries.get_book,
 }
 
 APPLIERS: dict[type, Callable[[Book, Any], None]] = {
@@ -392,7 +426,7 @@ APPLIERS: dict[type, Callable[[Book, Any], None]] = {
     ev.CustomerStatusSet: _done(accounts.apply_status),
     ev.FixtureDefined: _done(markets.apply_fixture),
     ev.MarketDefined: _done(markets.apply_market),
-    ev.MarketStatusSet: _done(markets.apply_status),
+    ev.MarketStatusSet: _done(clearing.apply_status),
     ev.PriceSet: _done(markets.apply_price),
     ev.MarketSettled: _done(settling.apply_market_settled),
     ev.MarketCancelled: _done(settling.apply_market_cancelled),
@@ -424,5 +458,14 @@ APPLIERS: dict[type, Callable[[Book, Any], None]] = {
     ev.BonusGranted: _done(bonuses.apply_bonus),
     ev.BonusEnded: _done(bonuses.apply_ended),
     ev.CommandRejected: _apply_rejected,
+    ev.OrderPlaced: orders.apply_placed,
+    ev.OrderPending: orders.apply_pending,
+    ev.OrdersCancelled: orders.apply_cancelled,
+    ev.OrderReduced: orders.apply_reduced,
+    ev.OrderBatch: batches.apply,
+    ev.ExchangeCleared: _done(clearing.apply_cleared),
+    ev.StartingPriceMatched: clearing.apply_starting_price,
+    ev.PositionSettled: clearing.apply_settled,
+    ev.ExchangeAdvanced: clearing.apply_advanced,
 }
 assert set(APPLIERS) == set(ev.Event.__args__), "an event that nothing applies"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from core import markets, runners, scoring, settling
+from core import clearing, markets, runners, scoring, settling
 from core.book import Book, Market, Producer
 from core.limits import Limits
 from core.messages import events as ev
@@ -120,12 +120,15 @@ def image(book: Book, limits: Limits, producer: Producer, message: fe.MarketImag
         yield Refusal(Rejection.MALFORMED, detail="selections: one is named twice")
         return
     head = message.market_type, message.name, message.group, message.winners, message.cut_off_ms
-    terms = message.specifiers, message.each_way, message.delay_ms, message.parts, message.starting_price
+    exchange = message.exchange
+    if exchange is None and isinstance(market, Market) and market.exchange is not None:
+        exchange = market.exchange.terms
+    terms = message.specifiers, message.each_way, message.delay_ms, message.parts, message.starting_price, exchange
     if isinstance(market, Refusal) or market.terms() != terms or _differs(market, head, named):
         known_fixture = book.fixtures[message.fixture]
-        amiss = markets.market_bound(
-            known_fixture, limits, message.market, {selection.id for selection in named}
-        ) or markets.wrong_parts(known_fixture, message.market, len(named), message.parts)
+        amiss = markets.market_bound(known_fixture, limits, message.market, {selection.id for selection in named})
+        amiss = amiss or markets.wrong_parts(known_fixture, message.market, len(named), message.parts)
+        amiss = amiss or markets.wrong_exchange(known_fixture, message.market, message.parts, exchange)
         if amiss:
             yield amiss
             return
@@ -134,7 +137,7 @@ def image(book: Book, limits: Limits, producer: Producer, message: fe.MarketImag
         market = known_fixture.markets[message.market]
     offers = tuple(fe.SelectionPrice(selection.id, selection.price) for selection in message.selections)
     change = fe.MarketPrices(message.market, message.status, offers, message.in_play)
-    _take(book, limits, market, producer, message, change, now_ms)
+    yield from _take(book, limits, market, producer, message, change, now_ms)
 
 
 def _differs(market: Market, head: tuple[str, str, str, int, int], named: tuple[NamedSelection, ...]) -> bool:
@@ -150,7 +153,7 @@ def odds(book: Book, limits: Limits, producer: Producer, message: fe.OddsChange,
         if isinstance(market, Refusal):
             yield market
         else:
-            _take(book, limits, market, producer, message, change, now_ms)
+            yield from _take(book, limits, market, producer, message, change, now_ms)
 
 
 def _take(
@@ -161,8 +164,11 @@ def _take(
     message: fe.FeedMessage,
     change: fe.MarketPrices,
     now_ms: int,
-) -> None:
-    """Replace a market's live half; news older than what is known is passed over (DESIGN 6)."""
+) -> Taken:
+    """Replace a market's live half; news older than what is known is passed over (DESIGN 6).
+
+    An exchange market that turns in play does so for its orders too, and that is journalled.
+    """
     if message.ts_ms < market.provider_ts_ms:
         return
     market.producer, market.epoch = producer, producer.epoch
@@ -175,11 +181,12 @@ def _take(
         selection.feed_price = price if PRICE_MIN <= price <= price_max else 0
         selection.price = selection.override or selection.feed_price
     book.touch(market)
+    if change.in_play and market.exchange is not None and not market.exchange.in_play and not market.closed_ms:
+        yield clearing.cleared(market, ev.Why.TURNED, producer.source, now_ms)
 
 
 def suspend(book: Book, _: Limits, producer: Producer, message: fe.Suspend, now_ms: int) -> Taken:
     """Bet stop: only active markets change (RULEBOOK 8)."""
-    del now_ms
     known = book.fixtures.get(message.fixture)
     if known is None:
         yield Refusal(Rejection.FIXTURE_UNKNOWN)
@@ -194,6 +201,8 @@ def suspend(book: Book, _: Limits, producer: Producer, message: fe.Suspend, now_
             market.status, market.provider_ts_ms = fe.FeedStatus.SUSPENDED, message.ts_ms
             market.sequence = message.sequence
             book.touch(market)
+            if message.lapse and market.exchange is not None:
+                yield clearing.cleared(market, ev.Why.SUSPENDED, producer.source, now_ms)
 
 
 def _origin(producer: Producer, message: fe.FeedMessage, now_ms: int) -> settling.Origin:
@@ -232,7 +241,9 @@ def withdrawal(book: Book, _: Limits, producer: Producer, message: fe.Withdrawal
         yield market
         return
     origin = _origin(producer, message, now_ms)
-    yield runners.withdrawal_event(market, message.selection, message.price, message.at_ms, origin)
+    yield runners.withdrawal_event(
+        market, message.selection, message.price, message.at_ms, origin, message.reduction_bp
+    )
 
 
 def starting_prices(book: Book, _: Limits, producer: Producer, message: fe.StartingPrices, now_ms: int) -> Taken:

@@ -3,9 +3,11 @@
 `Book.apply` moves balances by it and the projector writes the ledger table from it, so the two cannot disagree. Every
 transfer takes from one account what it gives to another, so every currency sums to zero at any time.
 
-A customer has four accounts: cash, open_stakes (stakes of open bets), reserved (payments under way, stakes of bets that
-wait) and bonus (deposit matches that are not paid yet). The house has house:betting (what bets have won and lost it),
-house:bonus (what free bets and bonuses cost it) and one clearing:<provider> for each payment provider.
+A customer has five accounts: cash, open_stakes (stakes of open bets), reserved (payments under way, stakes of bets that
+wait), exposure (what orders and positions in exchange markets can cost him) and bonus (deposit matches that are not
+paid yet). The house has house:betting (what bets have won and lost it), house:bonus (what free bets and bonuses cost
+it), house:exchange (through which customers pay each other; what stays there is roundings), house:commission and one
+clearing:<provider> for each payment provider.
 """
 
 from __future__ import annotations
@@ -20,9 +22,12 @@ CASH: Final = "cash"
 OPEN_STAKES: Final = "open_stakes"
 RESERVED: Final = "reserved"
 BONUS: Final = "bonus"
+EXPOSURE: Final = "exposure"
 HOUSE_BETTING: Final = "house:betting"
 HOUSE_BONUS: Final = "house:bonus"
-CUSTOMER_ACCOUNTS: Final = (CASH, OPEN_STAKES, RESERVED, BONUS)
+HOUSE_EXCHANGE: Final = "house:exchange"
+HOUSE_COMMISSION: Final = "house:commission"
+CUSTOMER_ACCOUNTS: Final = (CASH, OPEN_STAKES, RESERVED, BONUS, EXPOSURE)
 
 Transfer = tuple[str, str, int]
 """(source, target, amount_m): `amount_m` (> 0, minor units) goes from account `source` to account `target`."""
@@ -83,6 +88,36 @@ def _some(source: str, target: str, amount_m: int) -> list[Transfer]:
     return [(source, target, amount_m)] if amount_m else []
 
 
+def _either(source: str, target: str, amount_m: int) -> list[Transfer]:
+    """A transfer, below 0 one the other way."""
+    return _some(source, target, amount_m) if amount_m >= 0 else [(target, source, -amount_m)]
+
+
+def _exposed(change_m: int) -> list[Transfer]:
+    """A customer's exposure grows, or falls."""
+    return _either(CASH, EXPOSURE, change_m)
+
+
+def _exposure_changed(event: ev.OrderPending | ev.OrdersCancelled | ev.OrderReduced | ev.OrderPlaced) -> list[Transfer]:
+    return _exposed(event.exposure_m)
+
+
+def _batch(event: ev.OrderBatch) -> list[Transfer]:
+    return [move for step in event.steps for move in transfers(step)]
+
+
+def _position_settled(event: ev.PositionSettled) -> list[Transfer]:
+    """What was set aside comes back; what was won or lost, and the commission on it, is posted as a difference."""
+    moves = _exposed(event.exposure_m)
+    won_m = event.net_m - event.was_net_m
+    moves += _some(HOUSE_EXCHANGE, CASH, won_m) if won_m >= 0 else [(CASH, HOUSE_EXCHANGE, -won_m)]
+    commission_m = event.commission_m - event.was_commission_m
+    moves += (
+        _some(CASH, HOUSE_COMMISSION, commission_m) if commission_m >= 0 else [(HOUSE_COMMISSION, CASH, -commission_m)]
+    )
+    return moves
+
+
 def _reserve_posted(event: ev.ReservePosted) -> list[Transfer]:
     moves = [(RESERVED, clearing(event.provider), event.amount_m)]
     if event.returned_m:
@@ -104,18 +139,54 @@ _RULES: Final[dict[type, Callable[[Any], list[Transfer]]]] = {
     ev.BetSettled: _settled,
     ev.BonusGranted: lambda event: [(HOUSE_BONUS, BONUS, event.amount_m)],
     ev.BonusEnded: _bonus_ended,
+    ev.OrderPlaced: _exposure_changed,
+    ev.OrderPending: _exposure_changed,
+    ev.OrdersCancelled: _exposure_changed,
+    ev.OrderReduced: _exposure_changed,
+    ev.OrderBatch: _batch,
+    ev.PositionSettled: _position_settled,
 }
 
 
-def transfers(event: ev.Event) -> list[Transfer]:
+def transfers(event: ev.Event | ev.OrderRefused) -> list[Transfer]:
     """The money an event moves, for its `customer` in its `currency`; empty for most events."""
     rule = _RULES.get(type(event))
     return rule(event) if rule else []
 
 
+def others(event: ev.Event | ev.OrderRefused) -> list[tuple[str, list[Transfer]]]:
+    """The money an event moves for further customers, (customer, transfers), in the same currency: those with whose
+    orders one was matched; a customer may be named more than once.
+    """
+    if isinstance(event, ev.OrderBatch):
+        return [move for step in event.steps for move in others(step)]
+    if isinstance(event, ev.OrderPlaced):
+        return [(fill.customer, _exposed(fill.exposure_m)) for fill in makers(event) if fill.exposure_m]
+    if isinstance(event, ev.StartingPriceMatched):
+        return [(order.customer, _exposed(order.exposure_m)) for order in event.orders if order.exposure_m]
+    return []
+
+
+def makers(event: ev.OrderPlaced) -> tuple[ev.Fill, ...]:
+    """All fills of an order, in the order in which they came."""
+    if not event.crosses:
+        return event.fills
+    return (*event.fills, *(fill for cross in event.crosses for fill in cross.makers))
+
+
 def post(book: Book, customer: Customer, event: ev.Event) -> None:
-    """Move the money of an event between the balances."""
-    for source, target, amount_m in transfers(event):
+    """Move the money of an event between its customer's balances."""
+    _post(book, customer, transfers(event))
+
+
+def post_others(book: Book, event: ev.Event) -> None:
+    """The same of the further customers."""
+    for name, moves in others(event):
+        _post(book, book.customers[name], moves)
+
+
+def _post(book: Book, customer: Customer, moves: list[Transfer]) -> None:
+    for source, target, amount_m in moves:
         _add(book, customer, source, -amount_m)
         _add(book, customer, target, amount_m)
 
@@ -129,6 +200,8 @@ def _add(book: Book, customer: Customer, account: str, amount_m: int) -> None:
         customer.reserved_m += amount_m
     elif account == BONUS:
         customer.bonus_m += amount_m
+    elif account == EXPOSURE:
+        customer.exposure_m += amount_m
     else:
         key = account, customer.currency
         book.house[key] = book.house.get(key, 0) + amount_m
@@ -140,6 +213,8 @@ def sums(book: Book) -> dict[str, int]:
     for (_, currency), balance_m in book.house.items():
         total[currency] = total.get(currency, 0) + balance_m
     for customer in book.customers.values():
-        balance_m = customer.cash_m + customer.open_stakes_m + customer.reserved_m + customer.bonus_m
+        balance_m = (
+            customer.cash_m + customer.open_stakes_m + customer.reserved_m + customer.bonus_m + customer.exposure_m
+        )
         total[customer.currency] = total.get(customer.currency, 0) + balance_m
     return total

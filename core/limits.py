@@ -27,6 +27,13 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     cancel_window_ms: Annotated[int, Meta(ge=0, le=10**11)] = 0
     verified_only: bool = False
     settle_provisional: bool = False
+    # Orders in exchange markets.
+    order_stake_min_m: _Sum = 100
+    order_payout_min_m: _Sum = 1_000
+    orders_customer_max: _Number = 1_000
+    orders_on_close_max: _Number = 2_000
+    orders_max: _Number = 5_000_000
+    trades_max: _Number = 10_000_000
     # Pace.
     velocity_bets_max: _Number = 100
     velocity_window_ms: _Ms = 10_000

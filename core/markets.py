@@ -5,7 +5,8 @@ from __future__ import annotations
 from heapq import heappop, heappush
 
 from core import grid, liability, limiting
-from core.book import DESK, Book, Fixture, Level, Market, Selection
+from core.book import DESK, Book, Exchange, Fixture, Level, Market, Selection
+from core.exchange.ladder import LADDERS
 from core.grading import racing
 from core.limits import Limits
 from core.messages import commands as co
@@ -13,6 +14,7 @@ from core.messages import events as ev
 from core.messages.feed import FeedStatus
 from core.messages.rejections import Rejection
 from core.messages.results import EachWay
+from core.messages.terms import ExchangeTerms
 from core.refusals import Refusal
 from core.units import PRICE_MIN
 
@@ -142,6 +144,7 @@ def decide_market(book: Book, limits: Limits, command: co.DefineMarket, digest: 
     return (
         full
         or wrong_parts(fixture, command.market, len(command.selections), command.parts)
+        or wrong_exchange(fixture, command.market, command.parts, command.exchange)
         or ev.MarketDefined(
             now_ms,
             command.id,
@@ -157,6 +160,7 @@ def decide_market(book: Book, limits: Limits, command: co.DefineMarket, digest: 
             command.cut_off_ms,
             command.selections,
             *terms,
+            command.exchange,
         )
     )
 
@@ -179,6 +183,30 @@ def wrong_parts(
         if market is None or market.parts or part_selection not in market.selections:
             return Refusal(Rejection.DEFINITION_NOT_VALID, detail=f"parts: {part_market} {part_selection}")
     return None
+
+
+def wrong_exchange(
+    fixture: Fixture, market_id: str, parts: tuple[tuple[str, str], ...], terms: ExchangeTerms | None
+) -> Refusal | None:
+    """What is wrong with exchange terms: orders that rest rely on their ladder, and a bet builder takes none."""
+    known = fixture.markets.get(market_id)
+    exchange = None if known is None else known.exchange
+    if exchange is not None and (terms is None or terms.ladder != exchange.terms.ladder):
+        return Refusal(Rejection.DEFINITION_NOT_VALID, detail="exchange: its ladder cannot be changed")
+    if terms is not None and parts:
+        return Refusal(Rejection.DEFINITION_NOT_VALID, detail="exchange: not of a bet builder")
+    return None
+
+
+def _traded(book: Book, market: Market, terms: ExchangeTerms | None) -> None:
+    """A market is an exchange from now on, or has other terms."""
+    if terms is None:
+        return
+    if market.exchange is None:
+        market.exchange = Exchange(terms, LADDERS[terms.ladder], book.make_book)
+    market.exchange.terms = terms
+    market.exchange.outcomes = sum(1 for selection in market.selections.values() if not selection.withdrawn_ms)
+    book.traded[market.fixture.id, market.id] = market
 
 
 def apply_market(book: Book, event: ev.MarketDefined) -> None:
@@ -213,6 +241,7 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
             market.selections[named.id] = Selection(named.id, named.name, market)
         else:
             selection.name = named.name
+    _traded(book, market, event.exchange)
     typed(book, market, event.market_type)
     market.patterns = grid.patterns(market.market_type, market.specifiers, list(market.selections))
     if market.stakes_m or market.place_stakes_m:
@@ -296,7 +325,11 @@ def decide_status(
     if isinstance(market, Refusal):
         return market
     suspended = type(command) is co.SuspendMarket
-    return ev.MarketStatusSet(now_ms, command.id, digest, command.author, market.fixture.id, market.id, suspended)
+    lapse = isinstance(command, co.SuspendMarket) and command.lapse
+    if lapse and market.exchange is None:
+        return Refusal(Rejection.EXCHANGE_NOT_OFFERED)
+    place = market.fixture.id, market.id
+    return ev.MarketStatusSet(now_ms, command.id, digest, command.author, *place, suspended, lapse)
 
 
 def apply_status(book: Book, event: ev.MarketStatusSet) -> None:

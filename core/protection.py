@@ -158,6 +158,13 @@ def returned(customer: Customer, event: ev.BetSettled | ev.BetCashedOut, placed_
         _unstake(protection, placed_ms // HOUR_MS, voided * event.stake_m)
 
 
+def traded(customer: Customer, event: ev.PositionSettled) -> None:
+    """What an exchange market has brought a customer who has protection; a loss is a stake that nothing paid back."""
+    won_m = (event.net_m - event.commission_m) - (event.was_net_m - event.was_commission_m)
+    if won_m:
+        _count(customer, Hour(event.ts_ms // HOUR_MS, staked_m=max(0, -won_m), returned_m=max(0, won_m)))
+
+
 def _unstake(protection: Protection, placed: int, stake_m: int) -> None:
     """Take a stake off the hour in which it was staked, if a period still reaches it."""
     for hour in reversed(protection.hours):

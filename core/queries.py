@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from core import markets, placing
-from core.book import Bet, BetLeg, Book, Market, PendingBet, System
+from core.book import Bet, BetLeg, Book, Exchange, Market, Order, PendingBet, Persistence, System
+from core.exchange.ladder import Side
 from core.liability import leg_result
 from core.limits import Limits
 from core.messages import answers as an
@@ -115,7 +116,90 @@ def get_account(book: Book, _: Limits, query: qu.GetAccount, __: int) -> an.Answ
         customer.reserved_m,
         customer.liability_m,
         customer.bonus_m,
+        customer.exposure_m,
     )
+
+
+def get_order(book: Book, _: Limits, query: qu.GetOrder, __: int) -> an.Answer:
+    """An order the engine holds; one that was refused, or of which nothing is left, by its answer."""
+    order = book.orders.get(query.order)
+    if order is not None:
+        return order_state(order)
+    answered = book.answers.get(query.order)
+    if answered is not None and isinstance(answered.answer, an.Rejected | an.OrderReport):
+        return answered.answer
+    return Refusal(Rejection.ORDER_UNKNOWN).answer(query.order)
+
+
+def order_state(order: Order) -> an.OrderState:
+    """An order as it stands."""
+    market = order.selection.market
+    status = "waiting" if order.waits is not None else "on_close" if order.on_close else "resting"
+    return an.OrderState(
+        order.id,
+        order.customer,
+        market.fixture.id,
+        market.id,
+        order.selection.id,
+        order.side.name.lower(),
+        order.ts_ms,
+        status if order.stake_m else "done",
+        order.price,
+        order.asked_m,
+        order.stake_m,
+        order.matched_m,
+        order.paid // order.matched_m if order.matched_m else 0,
+        Persistence(order.persistence).name.lower(),
+    )
+
+
+def get_orders(book: Book, _: Limits, query: qu.GetOrders, __: int) -> an.Answer:
+    """A customer's orders in a market."""
+    customer = book.customers.get(query.customer)
+    if customer is None:
+        return Refusal(Rejection.CUSTOMER_UNKNOWN).answer("")
+    market = markets.find(book, query.fixture, query.market)
+    if isinstance(market, Refusal):
+        return market.answer("")
+    position = (customer.positions or {}).get((query.fixture, query.market))
+    if position is None:
+        return an.Orders(customer.id, (), 0, 0, 0)
+    states = tuple(order_state(order) for order in position.orders.values())
+    return an.Orders(customer.id, states, position.exposure_m, position.net_m, position.commission_m)
+
+
+def get_book(book: Book, limits: Limits, query: qu.GetBook, now_ms: int) -> an.Answer:
+    """An exchange market's order books."""
+    market = markets.find(book, query.fixture, query.market)
+    if isinstance(market, Refusal):
+        return market.answer("")
+    if market.exchange is None:
+        return Refusal(Rejection.EXCHANGE_NOT_OFFERED).answer("")
+    return book_image(market, limits, now_ms)
+
+
+def book_image(market: Market, limits: Limits, now_ms: int) -> an.BookImage:
+    """All levels of all selections; `version` is the stream's, put in by the publisher."""
+    exchange = market.exchange
+    assert exchange is not None
+    return an.BookImage(
+        market.fixture.id,
+        market.id,
+        0,
+        exchange.version,
+        markets.offered_status(market, limits, now_ms),
+        exchange.in_play,
+        tuple(book_levels(exchange, name) for name in market.selections),
+    )
+
+
+def book_levels(exchange: Exchange, selection: str) -> an.BookLevels:
+    """One selection's order book."""
+    orders = exchange.books.get(selection)
+    if orders is None:
+        return an.BookLevels(selection, (), ())
+    backs, lays = (tuple(orders.levels(side)) for side in Side)
+    return an.BookLevels(selection, backs, lays)
 
 
 def get_odds(book: Book, limits: Limits, query: qu.GetOdds, now_ms: int) -> an.Answer:
@@ -145,4 +229,5 @@ def image(market: Market, limits: Limits, now_ms: int) -> an.OddsImage:
         market.each_way,
         market.delay_ms,
         market.starting_price,
+        None if market.exchange is None else market.exchange.terms,
     )

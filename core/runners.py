@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core import markets, settling
+from core import clearing, markets, settling
 from core.book import Book, Market
 from core.limits import Limits
 from core.messages import commands as co
@@ -42,7 +42,7 @@ def deduction(price: int) -> int:
 
 
 def withdrawal_event(
-    market: Market, selection_id: str, price: int, at_ms: int, origin: Origin
+    market: Market, selection_id: str, price: int, at_ms: int, origin: Origin, reduction_bp: int = 0
 ) -> ev.SelectionWithdrawn | Refusal:
     """A runner is withdrawn, if it is one and that is new; told again at another price or time, a correction."""
     selection = market.selections.get(selection_id)
@@ -51,9 +51,10 @@ def withdrawal_event(
     if not at_ms:
         return Refusal(Rejection.DEFINITION_NOT_VALID, detail="at_ms: when it was withdrawn")
     percent = deduction(price)
-    if (selection.withdrawn_ms, selection.deduction_pc) == (at_ms, percent):
+    if (selection.withdrawn_ms, selection.deduction_pc, selection.reduction_bp) == (at_ms, percent, reduction_bp):
         return Refusal(Rejection.NOTHING_TO_CHANGE)
-    return ev.SelectionWithdrawn(*origin, market.fixture.id, market.id, selection_id, price, at_ms, percent)
+    place = market.fixture.id, market.id, selection_id
+    return ev.SelectionWithdrawn(*origin, *place, price, at_ms, percent, reduction_bp)
 
 
 def starting_prices_event(
@@ -76,7 +77,7 @@ def decide_withdraw(
     if isinstance(market, Refusal):
         return market
     origin = settling.by_desk(command, digest, now_ms)
-    return withdrawal_event(market, command.selection, command.price, command.at_ms, origin)
+    return withdrawal_event(market, command.selection, command.price, command.at_ms, origin, command.reduction_bp)
 
 
 def decide_starting_prices(
@@ -94,6 +95,9 @@ def apply_withdrawn(book: Book, event: ev.SelectionWithdrawn) -> None:
     market = book.fixtures[event.fixture].markets[event.market]
     selection = market.selections[event.selection]
     selection.withdrawn_ms, selection.deduction_pc = event.at_ms, event.deduction_pc
+    selection.reduction_bp = event.reduction_bp
+    if market.exchange is not None:
+        clearing.begin(book, market, ev.Why.WITHDRAWN)
     settling.reconsider(book, market, event.ts_ms)
 
 

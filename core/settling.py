@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from core import bonuses, ledger, liability, lines, markets, protection
+from core import bonuses, clearing, ledger, liability, lines, markets, protection
 from core.book import DESK, Bet, Book, Market, System
 from core.liability import Multiplier
 from core.limits import Limits
@@ -298,7 +298,7 @@ def apply_market_rolled_back(book: Book, event: ev.MarketRolledBack) -> None:
         market.cancels = ()
     else:
         for selection in market.selections.values():
-            selection.withdrawn_ms = selection.deduction_pc = 0
+            selection.withdrawn_ms = selection.deduction_pc = selection.reduction_bp = 0
     reconsider(book, market, event.ts_ms)
 
 
@@ -333,6 +333,7 @@ def _due(book: Book, market: Market, ts_ms: int) -> None:
     book.closed.pop(key, None)
     if closed:
         book.closed[key] = market
+    clearing.reconsider(book, market)
     market.due = list(reversed(market.bets.values()))
     book.settling.pop(key, None)
     if market.due:
@@ -410,7 +411,7 @@ def archive(book: Book, limits: Limits, now_ms: int) -> ev.MarketArchived | None
     multiple whose other legs are still to come), or under an offer that has not ended, is kept, and looked at again
     after the others.
     """
-    if book.settling or book.voided or book.scoring:
+    if book.settling or book.voided or book.scoring or book.clearing:
         return None
     for key, market in islice(book.closed.items(), 1):
         if now_ms - market.closed_ms < limits.archive_after_ms:
@@ -418,13 +419,16 @@ def archive(book: Book, limits: Limits, now_ms: int) -> ev.MarketArchived | None
         if market.open_bets or market.stakes_m or market.combinations:
             book.closed[key] = book.closed.pop(key)
             return None
+        exchange = market.exchange
+        positions = 0 if exchange is None else len(exchange.positions)
         bets = min(len(market.bets), limits.slice_max)
-        return ev.MarketArchived(now_ms, *key, bets, bets == len(market.bets))
+        done = min(positions, limits.slice_max - bets)
+        return ev.MarketArchived(now_ms, *key, bets, (bets, done) == (len(market.bets), positions), done)
     return None
 
 
 def apply_archived(book: Book, event: ev.MarketArchived) -> None:
-    """Forget the market's next bets, everywhere; with the last of them the market, with its last market the fixture."""
+    """Forget the market's next bets and positions; with the last the market, with its last market the fixture."""
     fixture = book.fixtures[event.fixture]
     market = fixture.markets[event.market]
     for bet in list(islice(market.bets.values(), event.bets)):
@@ -433,10 +437,12 @@ def apply_archived(book: Book, event: ev.MarketArchived) -> None:
         book.quotes.pop(bet.id, None)
         for held in bet.markets():
             del held.bets[bet.id]
+    clearing.forget(book, market, event.positions)
     if event.last:
         del fixture.markets[event.market]
         del book.closed[event.fixture, event.market]
         book.touched.pop((event.fixture, event.market), None)
+        book.traded.pop((event.fixture, event.market), None)
         fixture.grid = None
         markets.forgotten(book, market.type_level)
         for part in market.parts:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from core import bonuses, grid, liability, limiting, markets, pending, settling
+from core import bonuses, grid, liability, limiting, markets, orders, pending, positions, settling
 from core.book import (
     Answered,
     Bet,
@@ -25,23 +25,29 @@ from core.book import (
     Bonus,
     Book,
     Customer,
+    Exchange,
     Fixture,
     FreeBet,
     Hour,
     Market,
+    Order,
     OwnLimit,
     PendingBet,
+    Position,
     Protection,
     Reserve,
     Selection,
     Setting,
     System,
+    Trade,
 )
+from core.exchange.ladder import LADDERS, Side
 from core.grading.scores import Score
 from core.lines import Shape
-from core.messages.answers import Answer
-from core.messages.events import BetOffered, BetPending, BetStatus, ReferralAnswered
+from core.messages.answers import Answer, OrderReport
+from core.messages.events import BetOffered, BetPending, BetStatus, OrderPending, ReferralAnswered
 from core.messages.results import EachWay, Result
+from core.messages.terms import ExchangeTerms
 from core.units import RATE_ONE
 
 FORMAT = 1
@@ -83,6 +89,7 @@ class CustomerRow(Struct, frozen=True, gc=False, array_like=True):
     hours: list[Hour] = []
     free_bets: list[FreeBet] | None = None
     bonuses: list[Bonus] | None = None
+    exposure_m: int = 0
 
 
 class SelectionRow(Struct, frozen=True, gc=False, array_like=True):
@@ -96,6 +103,52 @@ class SelectionRow(Struct, frozen=True, gc=False, array_like=True):
     deduction_pc: int = 0
     starting_price: int = 0
     setting: Setting | None = None
+    reduction_bp: int = 0
+
+
+class OrderRow(Struct, frozen=True, gc=False, array_like=True):
+    """An order in an exchange market."""
+
+    id: str
+    ts_ms: int
+    digest: int
+    customer: str
+    fixture: str
+    market: str
+    selection: str
+    side: int
+    price: int
+    asked_m: int
+    stake_m: int
+    persistence: int
+    on_close: bool
+    report: OrderReport
+    matched_m: int
+    paid: int
+    waits: OrderPending | None
+
+
+class PositionRow(Struct, frozen=True, gc=False, array_like=True):
+    """What a customer has in an exchange market; his orders stand by themselves."""
+
+    fixture: str
+    market: str
+    customer: str
+    exposure_m: int
+    settled: bool
+    net_m: int
+    commission_m: int
+    trades: list[Trade]
+
+
+class ExchangeRow(Struct, frozen=True, gc=False, array_like=True):
+    """What makes a market an exchange."""
+
+    terms: ExchangeTerms
+    version: int
+    in_play: bool
+    why: int
+    closing: list[str]
 
 
 class MarketRow(Struct, frozen=True, gc=False, array_like=True):
@@ -119,6 +172,7 @@ class MarketRow(Struct, frozen=True, gc=False, array_like=True):
     parts: tuple[tuple[str, str], ...] = ()
     starting_price: bool = False
     setting: Setting | None = None
+    exchange: ExchangeRow | None = None
 
 
 class FixtureRow(Struct, frozen=True, gc=False, array_like=True):
@@ -251,6 +305,9 @@ class End(Struct, frozen=True, array_like=True, tag=6):
     """How many there must be in all."""
     scoring: list[str] = []
     """The fixtures being graded, in their order."""
+    clearing: list[tuple[str, str, list[str], list[str]]] = []
+    """The exchange markets being looked at, in their order, each with the customers whose orders are still to be, and
+    those whose positions are."""
 
 
 class Pendings(Struct, frozen=True, array_like=True, tag=7):
@@ -259,7 +316,19 @@ class Pendings(Struct, frozen=True, array_like=True, tag=7):
     rows: list[PendingRow]
 
 
-Chunk = Header | Customers | Fixtures | Bets | Pendings | Answers | Reserves | End
+class Positions(Struct, frozen=True, array_like=True, tag=8):
+    """A chunk of positions in exchange markets."""
+
+    rows: list[PositionRow]
+
+
+class Orders(Struct, frozen=True, array_like=True, tag=9):
+    """A chunk of orders, in order of arrival: so they stand in their books."""
+
+    rows: list[OrderRow]
+
+
+Chunk = Header | Customers | Fixtures | Bets | Pendings | Positions | Orders | Answers | Reserves | End
 Row = TypeVar("Row")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Chunk)
@@ -309,7 +378,7 @@ def _read(book: Book, chunk: Chunk) -> None:
 
 
 def _rows(book: Book) -> int:
-    betting = len(book.fixtures) + len(book.bets) + len(book.pending)
+    betting = len(book.fixtures) + len(book.bets) + len(book.pending) + len(book.orders)
     return betting + len(book.customers) + len(book.answers) + len(book.reserves)
 
 
@@ -335,12 +404,24 @@ def _chunks(book: Book) -> Iterator[Chunk]:
         yield Bets(bets)
     for waiting in _slices(map(_pending_row, book.pending.values())):
         yield Pendings(waiting)
+    traded = (market.exchange for market in book.markets() if market.exchange is not None)
+    for held in _slices(_position_row(each) for exchange in traded for each in exchange.positions.values()):
+        yield Positions(held)
+    for resting in _slices(map(_order_row, book.orders.values())):
+        yield Orders(resting)
     for answers in _slices(_answer_row(*item) for item in book.answers.items()):
         yield Answers(answers)
     for reserves in _slices(map(_reserve_row, book.reserves.values())):
         yield Reserves(reserves)
     settling_now = [(*key, len(market.due)) for key, market in book.settling.items()]
-    yield End(settling_now, _rows(book), list(book.scoring))
+    yield End(settling_now, _rows(book), list(book.scoring), [_clearing(market) for market in book.clearing.values()])
+
+
+def _clearing(market: Market) -> tuple[str, str, list[str], list[str]]:
+    exchange = market.exchange
+    assert exchange is not None
+    clearing, due = ([position.customer.id for position in queue] for queue in (exchange.clearing, exchange.due))
+    return market.fixture.id, market.id, clearing, due
 
 
 def _slices(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -364,6 +445,7 @@ def _customer_row(customer: Customer) -> CustomerRow:
         *_own_limits(customer.protection),
         None if customer.free_bets is None else list(customer.free_bets.values()),
         None if customer.bonuses is None else list(customer.bonuses.values()),
+        customer.exposure_m,
     )
 
 
@@ -415,11 +497,54 @@ def _market_row(market: Market) -> MarketRow:
                 selection.deduction_pc,
                 selection.starting_price,
                 selection.setting,
+                selection.reduction_bp,
             )
             for selection in market.selections.values()
         ],
-        *market.terms(),
+        *market.terms()[:-1],
         market.setting,
+        None if market.exchange is None else _exchange_row(market.exchange),
+    )
+
+
+def _exchange_row(exchange: Exchange) -> ExchangeRow:
+    return ExchangeRow(exchange.terms, exchange.version, exchange.in_play, exchange.why, exchange.closing)
+
+
+def _position_row(position: Position) -> PositionRow:
+    market = position.market
+    return PositionRow(
+        market.fixture.id,
+        market.id,
+        position.customer.id,
+        position.exposure_m,
+        position.settled,
+        position.net_m,
+        position.commission_m,
+        position.trades,
+    )
+
+
+def _order_row(order: Order) -> OrderRow:
+    market = order.selection.market
+    return OrderRow(
+        order.id,
+        order.ts_ms,
+        order.digest,
+        order.customer,
+        market.fixture.id,
+        market.id,
+        order.selection.id,
+        order.side.value,
+        order.price,
+        order.asked_m,
+        order.stake_m,
+        order.persistence,
+        order.on_close,
+        order.report,
+        order.matched_m,
+        order.paid,
+        order.waits,
     )
 
 
@@ -506,7 +631,7 @@ def _read_customers(book: Book, chunk: Customers) -> None:
         customer = book.customers[row.id] = Customer(
             row.id, row.currency, row.suspended, row.cash_m, row.open_stakes_m, row.reserved_m, row.bonus_m
         )
-        customer.verified = row.verified
+        customer.verified, customer.exposure_m = row.verified, row.exposure_m
         customer.timed_out_until_ms, customer.excluded_until_ms = row.timed_out_until_ms, row.excluded_until_ms
         customer.factors = {(sport, in_play): factor_bp for sport, in_play, factor_bp in row.factors} or None
         if row.own_limits is not None:
@@ -553,6 +678,7 @@ def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
         selection = Selection(known.id, known.name, market, known.result, known.override, price=known.override)
         selection.withdrawn_ms, selection.deduction_pc = known.withdrawn_ms, known.deduction_pc
         selection.starting_price, selection.setting = known.starting_price, known.setting
+        selection.reduction_bp = known.reduction_bp
         market.selections[known.id] = selection
     market.specifiers, market.each_way, market.delay_ms = row.specifiers, row.each_way, row.delay_ms
     market.starting_price = row.starting_price
@@ -562,7 +688,51 @@ def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
     for part in market.parts:
         part.market.combinations.append(market)
     market.patterns = grid.patterns(market.market_type, market.specifiers, list(market.selections))
+    if row.exchange is not None:
+        market.exchange = _exchange(book, market, row.exchange)
     return market
+
+
+def _exchange(book: Book, market: Market, row: ExchangeRow) -> Exchange:
+    exchange = Exchange(row.terms, LADDERS[row.terms.ladder], book.make_book)
+    exchange.version, exchange.in_play, exchange.why = row.version, row.in_play, row.why
+    exchange.closing = row.closing
+    exchange.outcomes = positions.outcomes(market)
+    return exchange
+
+
+def _read_positions(book: Book, chunk: Positions) -> None:
+    for row in chunk.rows:
+        market = book.fixtures[row.fixture].markets[row.market]
+        assert market.exchange is not None
+        position = orders.position_of(market.exchange, book.customers[row.customer], market)
+        position.exposure_m, position.settled = row.exposure_m, row.settled
+        position.net_m, position.commission_m, position.trades = row.net_m, row.commission_m, row.trades
+        book.trades += len(row.trades)
+
+
+def _read_orders(book: Book, chunk: Orders) -> None:
+    for row in chunk.rows:
+        market = book.fixtures[row.fixture].markets[row.market]
+        order = Order(
+            row.id,
+            row.customer,
+            Side(row.side),
+            row.price,
+            row.stake_m,
+            row.ts_ms,
+            row.digest,
+            book.customers[row.customer],
+            market.selections[row.selection],
+            row.asked_m,
+            row.persistence,
+            row.on_close,
+            row.report,
+            row.matched_m,
+            row.paid,
+            row.waits,
+        )
+        orders.restored(book, order)
 
 
 def _read_bets(book: Book, chunk: Bets) -> None:
@@ -640,6 +810,7 @@ def _finish(book: Book, end: End) -> None:
     """The queues, which hold what has been read by now."""
     heapify(book.holds)
     heapify(book.deciding)
+    heapify(book.waiting)
     heapify(book.endings)
     book.scoring = {fixture_id: book.fixtures[fixture_id] for fixture_id in end.scoring}
     for fixture in list(book.loose.values()):
@@ -649,6 +820,17 @@ def _finish(book: Book, end: End) -> None:
         market = book.fixtures[fixture_id].markets[market_id]
         market.due = list(islice(reversed(market.bets.values()), due))
         book.settling[fixture_id, market_id] = market
+    for fixture_id, market_id, cleared, considered in end.clearing:
+        market = book.fixtures[fixture_id].markets[market_id]
+        exchange = market.exchange
+        assert exchange is not None
+        exchange.clearing = [exchange.positions[customer_id] for customer_id in cleared]
+        exchange.due = [exchange.positions[customer_id] for customer_id in considered]
+        book.clearing[fixture_id, market_id] = market
+    for market in book.markets():
+        if market.exchange is not None:
+            for position in market.exchange.positions.values():
+                positions.recount(position)
     closed = [market for market in book.markets() if market.closed_ms]
     closed.sort(key=lambda market: market.closed_ms)
     book.closed = {(market.fixture.id, market.id): market for market in closed}
@@ -660,6 +842,8 @@ _READERS: dict[type, Callable[[Book, Any], None]] = {
     Fixtures: _read_fixtures,
     Bets: _read_bets,
     Pendings: _read_pendings,
+    Positions: _read_positions,
+    Orders: _read_orders,
     Answers: _read_answers,
     Reserves: _read_reserves,
 }

@@ -74,9 +74,14 @@ _FRACTION_OF = {price_from_fraction(*map(int, text.split("/"))): text for text i
 def payout_down(stake_m: int, numerator: int, denominator: int) -> int:
     """Payout of one line in minor units: the stake times the exact product of its legs' multipliers, rounded down.
 
-    The only place where a payout is rounded (RULEBOOK 1: down, per line).
+    The only place where a bet's payout is rounded (RULEBOOK 1: down, per line).
     """
     return stake_m * numerator // denominator
+
+
+def payout_up(stake_m: int, numerator: int, denominator: int) -> int:
+    """The same rounded up: where the house stands between backers and layers, and would pay the difference."""
+    return -(-stake_m * numerator // denominator)
 
 
 def stake_down(winnings_m: int, numerator: int, denominator: int) -> int:

@@ -28,6 +28,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from itertools import islice
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -60,8 +61,17 @@ class Fill(Struct, frozen=True, gc=False, array_like=True):
     stake_m: int
 
 
+class Taken(Protocol):
+    """What `take` needs to know of a fill."""
+
+    @property
+    def maker(self) -> str: ...
+    @property
+    def stake_m(self) -> int: ...
+
+
 class Lapse(IntEnum):
-    """Why what is left of an incoming order does not rest."""
+    """Why what is left of an incoming order does not rest. Numbers as in core/messages/events.py::Why."""
 
     SELF_MATCH = 1  # the next order that it would have been matched with is the same customer's
     KILLED = 2  # fill or kill: this part could not be matched at once
@@ -230,7 +240,7 @@ class OrderBook:
 
     # What changes the book, and decides nothing.
 
-    def take(self, fills: Sequence[Fill]) -> None:
+    def take(self, fills: Sequence[Taken]) -> None:
         """Take from the makers what was matched with them."""
         orders = self._orders
         for fill in fills:
@@ -251,11 +261,15 @@ class OrderBook:
 
     def rest(self, order_id: str, customer: str, side: Side, price: int, stake_m: int) -> None:
         """An order comes to rest, behind all others of its price."""
-        order = Order(order_id, customer, side, price, stake_m)
+        self.add(Order(order_id, customer, side, price, stake_m))
+
+    def add(self, order: Order) -> None:
+        """The same, of an order that somebody else holds too: its stake is kept up to date by the book."""
+        order_id, price, stake_m = order.id, order.price, order.stake_m
         assert stake_m > 0, order
         known = self._orders.setdefault(order_id, order)
         assert known is order, order_id
-        half, rank = (self._backs, -price) if side is _BACK else (self._lays, price)
+        half, rank = (self._backs, -price) if order.side is _BACK else (self._lays, price)
         level = half.levels.get(rank)
         if level is None:
             level = half.levels[rank] = _Level()

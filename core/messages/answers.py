@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from core.messages.results import EachWay
+from core.messages.terms import ExchangeTerms
 
 
 class UsedLeg(Struct, frozen=True, gc=False):
@@ -179,6 +180,123 @@ class Bonuses(Struct, frozen=True, gc=False, tag="bonuses", tag_field="type"):
     bonuses: tuple[BonusState, ...]
 
 
+class OrderReport(Struct, frozen=True, gc=False, tag="order", tag_field="type", omit_defaults=True):
+    """What became of an order when it came in. `status`: "resting", "matched", "lapsed" or "waiting" (in play).
+
+    What is neither matched nor lapsed rests, or waits: for the in-play delay until `until_ms`, or for the close.
+    """
+
+    id: str
+    ts_ms: int
+    status: str
+    matched_m: int = 0
+    price: int = 0
+    """The average at which it was matched, weighted by stake; rounded down."""
+    lapsed_m: int = 0
+    why: str = ""
+    """Why it lapsed: the name of a core.messages.events.Why in lower case."""
+    until_ms: int = 0
+
+
+class Cancelled(Struct, frozen=True, gc=False, tag="cancelled", tag_field="type"):
+    """So many orders rest no more, or less of one; `stake_m` was not matched."""
+
+    id: str
+    ts_ms: int
+    orders: int
+    stake_m: int
+
+
+class OrderReports(Struct, frozen=True, gc=False, tag="orders", tag_field="type"):
+    """What became of a batch, a report for each instruction."""
+
+    id: str
+    ts_ms: int
+    reports: tuple[OrderReport | Cancelled | Rejected, ...]
+
+
+class OrderState(Struct, frozen=True, gc=False, tag="order_state", tag_field="type", omit_defaults=True):
+    """An order as it stands. `status`: "resting", "waiting" (in-play delay), "on_close", or "done": nothing rests."""
+
+    id: str
+    customer: str
+    fixture: str
+    market: str
+    selection: str
+    side: str
+    ts_ms: int
+    status: str
+    price: int = 0
+    """Its limit; 0: none."""
+    stake_m: int = 0
+    """As it was asked for."""
+    resting_m: int = 0
+    matched_m: int = 0
+    price_matched: int = 0
+    """The average, rounded down."""
+    persistence: str = "lapse"
+
+
+class Orders(Struct, frozen=True, gc=False, tag="order_states", tag_field="type"):
+    """A customer's orders in a market, in the order in which they came."""
+
+    customer: str
+    orders: tuple[OrderState, ...]
+    exposure_m: int
+    """What is set aside for them and for what was matched."""
+    net_m: int
+    commission_m: int
+    """What the market, if it is settled, has brought him, and the commission on it."""
+
+
+Level = tuple[int, int]
+"""`[price, stake_m]`."""
+
+
+class BookLevels(Struct, frozen=True, gc=False, array_like=True):
+    """`[selection, backs, lays, near, far]`: what rests on each side, best price first, and the starting price to be.
+
+    `backs` can be laid and `lays` backed. `near` counts orders for the close and what rests, `far` only the former; 0:
+    there is none, or the market has no starting price.
+    """
+
+    selection: str
+    backs: tuple[Level, ...]
+    lays: tuple[Level, ...]
+    near: int = 0
+    far: int = 0
+
+
+class BookImage(Struct, frozen=True, gc=False, tag="book", tag_field="type"):
+    """An exchange market's order books as they are."""
+
+    fixture: str
+    market: str
+    version: int
+    """Of this stream: a delta names the one it builds on."""
+    market_version: int
+    """What an order may rely on (PlaceOrder.version): it changes when something material happens."""
+    status: str
+    in_play: bool
+    books: tuple[BookLevels, ...]
+
+
+class BookDelta(Struct, frozen=True, gc=False, tag="book_delta", tag_field="type"):
+    """What changed since version `base`: of each selection named, the levels that changed; stake 0: the level is gone.
+
+    `near` and `far` are always those of now.
+    """
+
+    fixture: str
+    market: str
+    base: int
+    version: int
+    market_version: int
+    status: str
+    in_play: bool
+    books: tuple[BookLevels, ...]
+
+
 class AccountState(Struct, frozen=True, gc=False, tag="account", tag_field="type", omit_defaults=True):
     """A customer's balances in minor units of `currency`."""
 
@@ -192,6 +310,8 @@ class AccountState(Struct, frozen=True, gc=False, tag="account", tag_field="type
     """What his open bets can win beyond their stakes, in the book's currency."""
     bonus_m: int = 0
     """Bonuses that are not paid yet."""
+    exposure_m: int = 0
+    """Set aside for orders and positions in exchange markets."""
 
 
 class SelectionOdds(Struct, frozen=True, gc=False, array_like=True):
@@ -220,6 +340,7 @@ class OddsImage(Struct, frozen=True, gc=False, tag="image", tag_field="type", om
     each_way: EachWay | None = None
     delay_ms: int = 0
     starting_price: bool = False
+    exchange: ExchangeTerms | None = None
 
 
 class OddsDelta(Struct, frozen=True, gc=False, tag="delta", tag_field="type"):
@@ -334,4 +455,10 @@ Answer = (
     | Bonuses
     | AccountState
     | OddsImage
+    | OrderReport
+    | OrderReports
+    | Cancelled
+    | OrderState
+    | Orders
+    | BookImage
 )

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from core.grading.scores import Score
 from core.messages.results import EachWay, Result
+from core.messages.terms import ExchangeTerms
 from core.units import (
     MONEY_MAX,
     Currency,
@@ -99,6 +100,120 @@ class PlaceBet(Command, frozen=True, gc=False):
     """A bet above a limit goes to a trader."""
     free_bet: OptionalId = ""
     """The token that stakes it; its stake is not paid back (RULEBOOK 7)."""
+
+
+class PlaceOrder(Command, frozen=True, gc=False):
+    """`order.place`: a back or a lay in an exchange market (RULEBOOK 6). The id is the order's own from then on.
+
+    Answered by OrderReport. What is not matched at once rests, unless it is a fill-or-kill.
+    """
+
+    customer: Key
+    fixture: Key
+    market: Key
+    selection: Key
+    side: Literal["back", "lay"]
+    stake_m: Money
+    """The backer's; of a lay at the starting price what the layer may lose."""
+    price: OfferedPrice = 0
+    """On the market's ladder. A back takes it or a higher one, a lay it or a lower one; 0: on close at any price."""
+    kind: Literal["limit", "on_close"] = "limit"
+    """`on_close`: matched at the starting price, `price` the limit."""
+    persistence: Literal["lapse", "persist", "on_close"] = "lapse"
+    """What becomes of what rests at the turn in-play; `on_close`: it takes the starting price."""
+    fill_or_kill: bool = False
+    """Matched at once or not at all; the price is then the limit of the average."""
+    fill_min_m: OptionalMoney = 0
+    """Of a fill-or-kill: the least stake to be matched; 0: the whole."""
+    version: Annotated[int, Meta(ge=0)] = 0
+    """The market version on which it relies: if the market's is newer, the order is refused; 0: on none."""
+    currency: OptionalCurrency = ""
+    """Where given, it must be the account's."""
+
+
+class CancelOrder(Command, frozen=True, gc=False):
+    """`order.cancel`: what rests of an order is taken back."""
+
+    customer: Id
+    order: Id
+
+
+class ReduceOrder(Command, frozen=True, gc=False):
+    """`order.reduce`: less of an order rests; it keeps its place in the queue."""
+
+    customer: Id
+    order: Id
+    by_m: Money
+
+
+class ReplaceOrder(Command, frozen=True, gc=False):
+    """`order.replace`: what rests of an order takes another price, at the end of its queue, under this command's id."""
+
+    customer: Id
+    order: Id
+    price: Price
+
+
+class CancelOrders(Command, frozen=True, gc=False):
+    """`order.cancel-all`: what rests of all orders of a customer: everywhere, in a fixture or in a market."""
+
+    customer: Id
+    fixture: OptionalId = ""
+    market: OptionalId = ""
+
+
+class Place(Struct, frozen=True, gc=False, forbid_unknown_fields=True, tag="place", tag_field="do", omit_defaults=True):
+    """In a batch: an order; fields as in PlaceOrder."""
+
+    id: Key
+    selection: Key
+    side: Literal["back", "lay"]
+    stake_m: Money
+    price: OfferedPrice = 0
+    kind: Literal["limit", "on_close"] = "limit"
+    persistence: Literal["lapse", "persist", "on_close"] = "lapse"
+    fill_or_kill: bool = False
+    fill_min_m: OptionalMoney = 0
+
+
+class Cancel(Struct, frozen=True, gc=False, forbid_unknown_fields=True, tag="cancel", tag_field="do"):
+    """In a batch: an order is taken back."""
+
+    order: Id
+
+
+class Reduce(Struct, frozen=True, gc=False, forbid_unknown_fields=True, tag="reduce", tag_field="do"):
+    """In a batch: less of an order rests."""
+
+    order: Id
+    by_m: Money
+
+
+class Replace(Struct, frozen=True, gc=False, forbid_unknown_fields=True, tag="replace", tag_field="do"):
+    """In a batch: an order takes another price, under this id."""
+
+    id: Key
+    order: Id
+    price: Price
+
+
+Instruction = Place | Cancel | Reduce | Replace
+
+
+class BatchOrders(Command, frozen=True, gc=False):
+    """`order.batch`: instructions in one market, carried out in their order (RULEBOOK 6). Answered by OrderReports.
+
+    `atomic`: all of them or none: the first that is refused refuses the batch, its index as `leg`. Otherwise each is
+    taken or refused for itself. An atomic batch must be covered as if none of its orders were matched.
+    """
+
+    customer: Key
+    fixture: Key
+    market: Key
+    instructions: Annotated[tuple[Instruction, ...], Meta(min_length=1, max_length=200)]
+    atomic: bool = False
+    version: Annotated[int, Meta(ge=0)] = 0
+    """As in PlaceOrder, for all of them."""
 
 
 class TakeOffer(Command, frozen=True, gc=False):
@@ -375,6 +490,8 @@ class DefineMarket(DeskCommand, frozen=True, gc=False):
     """Of a bet builder: the selections of this fixture that must all win, priced together."""
     starting_price: bool = False
     """Bets at the starting price are taken: it will be told (SetStartingPrices)."""
+    exchange: ExchangeTerms | None = None
+    """Customers' orders are matched in it; whether, and on which ladder, cannot be changed."""
 
 
 class OpenMarket(DeskCommand, frozen=True, gc=False):
@@ -386,6 +503,15 @@ class OpenMarket(DeskCommand, frozen=True, gc=False):
 
 class SuspendMarket(DeskCommand, frozen=True, gc=False):
     """`desk.market.suspend`: no bets until the desk opens the market again, whatever the feed says."""
+
+    fixture: Id
+    market: Id
+    lapse: bool = False
+    """Something material has happened: the orders that rest in it lapse."""
+
+
+class TurnInPlay(DeskCommand, frozen=True, gc=False):
+    """`desk.market.in-play`: the off of an exchange market: starting prices are made, orders lapse or persist."""
 
     fixture: Id
     market: Id
@@ -427,6 +553,8 @@ class WithdrawSelection(DeskCommand, frozen=True, gc=False):
     """At which it was offered when it was withdrawn; 0: no deduction."""
     at_ms: Millis
     """When it was withdrawn."""
+    reduction_bp: Share = 0
+    """Its reduction factor in exchange markets: the others' matched prices fall by it (RULEBOOK 6)."""
 
 
 class NamedPrice(Struct, frozen=True, gc=False, array_like=True):

@@ -13,8 +13,9 @@ from enum import IntEnum
 from msgspec import Struct
 
 from core.grading.scores import Score
-from core.messages.commands import NamedPrice, NamedSelection, PlaceBet, Ramp
+from core.messages.commands import NamedPrice, NamedSelection, PlaceBet, PlaceOrder, Ramp
 from core.messages.results import EachWay, Result
+from core.messages.terms import ExchangeTerms
 from core.units import RATE_ONE
 
 
@@ -217,6 +218,7 @@ class MarketDefined(Struct, frozen=True, gc=False, array_like=True, tag=11):
     delay_ms: int = 0
     parts: tuple[tuple[str, str], ...] = ()
     starting_price: bool = False
+    exchange: ExchangeTerms | None = None
 
 
 class MarketStatusSet(Struct, frozen=True, gc=False, array_like=True, tag=12):
@@ -229,6 +231,8 @@ class MarketStatusSet(Struct, frozen=True, gc=False, array_like=True, tag=12):
     fixture: str
     market: str
     suspended: bool
+    lapse: bool = False
+    """Orders that rest in it lapse."""
 
 
 class PriceSet(Struct, frozen=True, gc=False, array_like=True, tag=13):
@@ -307,6 +311,8 @@ class MarketArchived(Struct, frozen=True, gc=False, array_like=True, tag=18):
     market: str
     bets: int
     last: bool
+    positions: int = 0
+    """Likewise of an exchange market's customers."""
 
 
 class BetAccepted(Struct, frozen=True, gc=False, array_like=True, tag=20):
@@ -516,6 +522,8 @@ class SelectionWithdrawn(Struct, frozen=True, gc=False, array_like=True, tag=42)
     at_ms: int
     deduction_pc: int
     """By Rule 4, per cent (pence in the pound)."""
+    reduction_bp: int = 0
+    """In exchange markets, x 10 000."""
 
 
 class StartingPricesSet(Struct, frozen=True, gc=False, array_like=True, tag=43):
@@ -672,6 +680,229 @@ class BonusEnded(Struct, frozen=True, gc=False, array_like=True, tag=53):
     reason: str
 
 
+class Why(IntEnum):
+    """Why orders rest no more. Numbers are journalled."""
+
+    CUSTOMER = 0
+    """He took them back."""
+    SELF_MATCH = 1
+    """The next order that it would have been matched with is the same customer's."""
+    KILLED = 2
+    """Fill or kill: this part could not be matched at once."""
+    TURNED = 3
+    """The market went in play."""
+    SUSPENDED = 4
+    """It was suspended, and something material had happened."""
+    WITHDRAWN = 5
+    """A selection of the market was withdrawn."""
+    CLOSED = 6
+    """The market has results, or is void."""
+    UNMATCHED = 7
+    """At the starting price."""
+    REFUSED = 8
+    """When its delay was over."""
+    HOUSE = 9
+    """The house's own price has moved."""
+
+
+class Fill(Struct, frozen=True, gc=False, array_like=True):
+    """A maker's part in a match, at his price."""
+
+    maker: str
+    """His order."""
+    customer: str
+    selection: str
+    price: int
+    stake_m: int
+    exposure_m: int
+    """By how much the maker's exposure in the market changes."""
+
+
+class Cross(Struct, frozen=True, gc=False, array_like=True):
+    """A match with one order on each other selection; the house stands between, without a risk."""
+
+    price: int
+    """The taker's."""
+    stake_m: int
+    makers: tuple[Fill, ...]
+
+
+class OrderPlaced(Struct, frozen=True, gc=False, array_like=True, tag=60):
+    """An order was taken; what of it was matched at once, and what lapsed. The rest of it rests.
+
+    Exposures move between cash and exposure, the taker's and the makers'.
+    """
+
+    ts_ms: int
+    id: str
+    digest: int
+    customer: str
+    currency: str
+    fixture: str
+    market: str
+    selection: str
+    side: int
+    price: int
+    """Its limit; 0: on close, at any price."""
+    stake_m: int
+    on_close: bool
+    persistence: int
+    fills: tuple[Fill, ...]
+    crosses: tuple[Cross, ...]
+    lapsed_m: int
+    why: int
+    """Of what lapsed, a Why."""
+    exposure_m: int
+    """By how much the customer's exposure in the market changes."""
+    replaces: str = ""
+    """The order that it takes the place of."""
+    waited: bool = False
+    """It was an OrderPending."""
+
+
+class OrderPending(Struct, frozen=True, gc=False, array_like=True, tag=61):
+    """An order in play waits for the market's delay; it is decided in full then."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    customer: str
+    currency: str
+    fixture: str
+    market: str
+    command: PlaceOrder
+    until_ms: int
+    exposure_m: int
+
+
+class OrdersCancelled(Struct, frozen=True, gc=False, array_like=True, tag=62):
+    """What rested of orders of one customer in one market rests no more."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    customer: str
+    currency: str
+    fixture: str
+    market: str
+    orders: tuple[str, ...]
+    why: int
+    stake_m: int
+    """What rested of them."""
+    exposure_m: int
+    reason: int = 0
+    """Of an order refused after its delay: a Rejection."""
+
+
+class OrderReduced(Struct, frozen=True, gc=False, array_like=True, tag=63):
+    """Less of an order rests, in its place."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    customer: str
+    currency: str
+    fixture: str
+    market: str
+    order: str
+    by_m: int
+    exposure_m: int
+
+
+class OrderRefused(Struct, frozen=True, gc=False, array_like=True, tag=64):
+    """An instruction of a batch was refused. Fields: see the Rejected answer."""
+
+    ts_ms: int
+    id: str
+    """The order's, of one to be placed."""
+    reason: int
+    limit: int
+    detail: str
+    price: int
+    stake_accepted_m: int
+
+
+class OrderBatch(Struct, frozen=True, gc=False, array_like=True, tag=65):
+    """A batch, carried out: a step for each instruction, in its order. One event, so never stored in part."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    customer: str
+    currency: str
+    fixture: str
+    market: str
+    steps: tuple[OrderPlaced | OrderPending | OrdersCancelled | OrderReduced | OrderRefused, ...]
+
+
+class ExchangeCleared(Struct, frozen=True, gc=False, array_like=True, tag=66):
+    """An exchange market turned in play, or was suspended for something material: its orders are looked at."""
+
+    ts_ms: int
+    id: str
+    digest: int
+    source: str
+    author: str
+    fixture: str
+    market: str
+    why: int
+    """Why.TURNED or Why.SUSPENDED."""
+
+
+class Closed(Struct, frozen=True, gc=False, array_like=True):
+    """What an order got at the starting price."""
+
+    order: str
+    customer: str
+    stake_m: int
+    """The backer's; 0: nothing was matched."""
+    exposure_m: int
+
+
+class StartingPriceMatched(Struct, frozen=True, gc=False, array_like=True, tag=67):
+    """The orders on one selection that waited for the starting price, matched at it; what is not matched lapses."""
+
+    ts_ms: int
+    fixture: str
+    market: str
+    selection: str
+    price: int
+    """0: there is none, all lapse."""
+    currency: str
+    orders: tuple[Closed, ...]
+    """All of them, in order of arrival."""
+
+
+class PositionSettled(Struct, frozen=True, gc=False, array_like=True, tag=68):
+    """What a customer has won or lost in an exchange market; again, at each correction.
+
+    exposure -> cash; net winnings between cash and house:exchange; commission: cash -> house:commission.
+    """
+
+    ts_ms: int
+    fixture: str
+    market: str
+    customer: str
+    currency: str
+    was_net_m: int
+    was_commission_m: int
+    settled: bool
+    """Whether the market is; if not, what was settled is taken back, or the exposure has changed."""
+    net_m: int
+    commission_m: int
+    exposure_m: int
+
+
+class ExchangeAdvanced(Struct, frozen=True, gc=False, array_like=True, tag=69):
+    """So many of the positions whose orders, or results, are looked at have been dealt with."""
+
+    ts_ms: int
+    fixture: str
+    market: str
+    cleared: int
+    settled: int
+
+
 class CommandRejected(Struct, frozen=True, gc=False, array_like=True, tag=30):
     """A command other than a bet was refused. `command` is its type's name; `customer` or `author` may be empty.
 
@@ -735,6 +966,15 @@ Event = (
     | FreeBetGranted
     | BonusGranted
     | BonusEnded
+    | OrderPlaced
+    | OrderPending
+    | OrdersCancelled
+    | OrderReduced
+    | OrderBatch
+    | ExchangeCleared
+    | StartingPriceMatched
+    | PositionSettled
+    | ExchangeAdvanced
 )
 
 

@@ -17,8 +17,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from core.grading.scores import Score
-from core.messages.commands import Delay, NamedPrice, Parts
+from core.messages.commands import Delay, NamedPrice, Parts, Share
 from core.messages.results import EachWay, Result
+from core.messages.terms import ExchangeTerms
 from core.units import Count, Id, Millis, Name, OfferedPrice, OptionalId
 
 
@@ -90,6 +91,8 @@ class MarketImage(FeedMessage, frozen=True, gc=False, tag="market"):
     selection, and its results follow from the parts'."""
     starting_price: bool = False
     """Bets at the starting price are taken: it will be told (StartingPrices)."""
+    exchange: ExchangeTerms | None = None
+    """Customers' orders are matched in it."""
 
 
 class SelectionPrice(Struct, frozen=True, gc=False, array_like=True):
@@ -120,6 +123,8 @@ class Suspend(FeedMessage, frozen=True, gc=False, tag="suspend"):
 
     fixture: Id
     group: OptionalId = ""
+    lapse: bool = False
+    """Something material has happened: the orders that rest in its exchange markets lapse."""
 
 
 Certainty = Literal[1, 2]
@@ -158,6 +163,8 @@ class Withdrawal(FeedMessage, frozen=True, gc=False, tag="withdrawal"):
     price: OfferedPrice
     """At which it was offered when it was withdrawn; 0: no deduction."""
     at_ms: Millis
+    reduction_bp: Share = 0
+    """Its reduction factor in exchange markets."""
 
 
 class StartingPrices(FeedMessage, frozen=True, gc=False, tag="starting_prices"):

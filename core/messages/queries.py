@@ -57,3 +57,24 @@ class GetOdds(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
     fixture: Id
     market: Id
+
+
+class GetOrder(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`order.get`: the state of an order the engine still holds; older ones are answered from Postgres."""
+
+    order: Id
+
+
+class GetOrders(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`order.list`: a customer's orders in a market, and what he has in it."""
+
+    customer: Id
+    fixture: Id
+    market: Id
+
+
+class GetBook(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`order.book`: the image of one market's order books, for those who come late."""
+
+    fixture: Id
+    market: Id

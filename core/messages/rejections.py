@@ -43,6 +43,9 @@ class Rejection(IntEnum):
     SELECTION_UNPRICED = 250
     EACH_WAY_NOT_OFFERED = 255  # the market has no place part, or too few run
     STARTING_PRICE_NOT_OFFERED = 256  # nobody will tell the market's starting prices
+    EXCHANGE_NOT_OFFERED = 257  # the market takes bets, no orders
+    MARKET_VERSION_CHANGED = 258  # limit: the market's version
+    PRICE_NOT_ON_LADDER = 259  # price: the nearest below, limit: the nearest above; 0: there is none
     PRICE_CHANGED = 260  # price: what would be accepted
     # Money; `stake_m` is the stake that would be accepted.
     STAKE_TOO_SMALL = 300
@@ -78,6 +81,7 @@ class Rejection(IntEnum):
     EXCLUSION_STANDS = 616  # limit: until when, ms; it can only be made longer
     BONUS_EXISTS = 617
     BONUS_UNKNOWN = 618
+    ORDER_UNKNOWN = 619  # there is none of this id, it is another's, or nothing of it rests
     BET_UNKNOWN = 620
     BET_NOT_OPEN = 621
     CANCEL_NOT_ALLOWED = 622  # limit: until when the bet could be cancelled, ms

@@ -1,0 +1,215 @@
+"""Batches of orders: up to 200 instructions in one market, each for itself or all of them or none (RULEBOOK 6).
+
+A batch is one event with a step for each instruction, so that it is stored whole or not at all. Each step is applied
+before the next is decided: an order can be matched with what an earlier one has left.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core import markets, orders, positions
+from core.book import Book, Market, Order, Position
+from core.limits import Limits
+from core.messages import answers as an
+from core.messages import commands as co
+from core.messages import events as ev
+from core.messages.rejections import Rejection
+from core.orders import Step
+from core.positions import Change
+from core.refusals import REASON_NAMES, Refusal
+
+
+def decide(book: Book, limits: Limits, command: co.BatchOrders, digest: int, now_ms: int) -> ev.OrderBatch | Refusal:
+    """Instruction by instruction, each applied before the next is decided: what is left is to note the batch itself."""
+    market = markets.find(book, command.fixture, command.market)
+    if isinstance(market, Refusal):
+        return market
+    if market.exchange is None:
+        return Refusal(Rejection.EXCHANGE_NOT_OFFERED)
+    amiss = _repeated(command.instructions)
+    if amiss is None and command.atomic:
+        amiss = _uncovered(book, limits, market, command, now_ms)
+    if amiss is not None:
+        return amiss
+    steps = []
+    for instruction in command.instructions:
+        step = _step(book, limits, market, command, instruction, digest, now_ms)
+        _STEPS[type(step)](book, step)
+        steps.append(step)
+    customer = book.customers[command.customer]
+    return ev.OrderBatch(
+        now_ms, command.id, digest, customer.id, customer.currency, market.fixture.id, market.id, tuple(steps)
+    )
+
+
+def _repeated(instructions: tuple[co.Instruction, ...]) -> Refusal | None:
+    """Two orders of one id."""
+    seen: set[str] = set()
+    for index, instruction in enumerate(instructions):
+        if isinstance(instruction, co.Place | co.Replace):
+            if instruction.id in seen:
+                return Refusal(Rejection.DUPLICATE_ID, index)
+            seen.add(instruction.id)
+    return None
+
+
+def _placing(command: co.BatchOrders, instruction: co.Place) -> co.PlaceOrder:
+    return co.PlaceOrder(
+        instruction.id,
+        command.expires_ms,
+        command.customer,
+        command.fixture,
+        command.market,
+        instruction.selection,
+        instruction.side,
+        instruction.stake_m,
+        instruction.price,
+        instruction.kind,
+        instruction.persistence,
+        instruction.fill_or_kill,
+        instruction.fill_min_m,
+        command.version,
+    )
+
+
+def _step(
+    book: Book,
+    limits: Limits,
+    market: Market,
+    command: co.BatchOrders,
+    instruction: co.Instruction,
+    digest: int,
+    now_ms: int,
+) -> Step:
+    decided: Step | Refusal = _instructed(book, limits, market, command, instruction, digest, now_ms)
+    if not isinstance(decided, Refusal):
+        return decided
+    name = instruction.id if isinstance(instruction, co.Place | co.Replace) else ""
+    return ev.OrderRefused(
+        now_ms, name, decided.reason.value, decided.limit, decided.detail, decided.price, decided.stake_m
+    )
+
+
+def _instructed(
+    book: Book,
+    limits: Limits,
+    market: Market,
+    command: co.BatchOrders,
+    instruction: co.Instruction,
+    digest: int,
+    now_ms: int,
+) -> Any:  # an event or a Refusal
+    if isinstance(instruction, co.Place):
+        refusal = _taken_id(book, instruction.id)
+        return refusal or orders.decide_place(book, limits, _placing(command, instruction), digest, now_ms)
+    order = orders.own(book, command.customer, instruction.order)
+    if order is None or order.selection.market is not market:
+        return Refusal(Rejection.ORDER_UNKNOWN)
+    head = "", command.expires_ms, command.customer
+    if isinstance(instruction, co.Cancel):
+        return orders.decide_cancel(book, limits, co.CancelOrder(*head, order.id), 0, now_ms)
+    if isinstance(instruction, co.Reduce):
+        return orders.decide_reduce(book, limits, co.ReduceOrder(*head, order.id, instruction.by_m), 0, now_ms)
+    refusal = _taken_id(book, instruction.id)
+    replacing = co.ReplaceOrder(instruction.id, command.expires_ms, command.customer, order.id, instruction.price)
+    return refusal or orders.decide_replace(book, limits, replacing, digest, now_ms)
+
+
+def _taken_id(book: Book, order_id: str) -> Refusal | None:
+    """An id that something else has."""
+    if not (order_id.isascii() and order_id.isprintable()):
+        return Refusal(Rejection.MALFORMED, detail="id: printable ASCII")
+    if order_id in book.orders or order_id in book.bets or order_id in book.pending or order_id in book.answers:
+        return Refusal(Rejection.DUPLICATE_ID)
+    return None
+
+
+def _uncovered(book: Book, limits: Limits, market: Market, command: co.BatchOrders, now_ms: int) -> Refusal | None:
+    """Whether an instruction of an atomic batch would be refused, each seen for itself, and money as if none of its
+    orders were matched: then it is covered whatever they are matched with.
+    """
+    customer = book.customers[command.customer]
+    position = positions.of(market, customer.id) or Position(customer, market)
+    changes: list[Change] = []
+    gone: set[str] = set()
+    placed = 0
+    for index, instruction in enumerate(command.instructions):
+        order = None
+        if not isinstance(instruction, co.Place):
+            order = orders.own(book, command.customer, instruction.order)
+            if order is None or order.selection.market is not market or order.id in gone:
+                return Refusal(Rejection.ORDER_UNKNOWN, index)
+            if order.waits is not None and not isinstance(instruction, co.Cancel):
+                return Refusal(Rejection.ORDER_UNKNOWN, index)
+            less_m = instruction.by_m if isinstance(instruction, co.Reduce) else order.stake_m
+            kept_m = orders.at_risk_of(order, order.stake_m - less_m) if less_m < order.stake_m else 0
+            changes.append(positions.rests(order.selection.id, order.side, kept_m - positions.at_risk(order)))
+            gone.add(order.id)
+        if isinstance(instruction, co.Place | co.Replace):
+            placing = (
+                _placing(command, instruction)
+                if isinstance(instruction, co.Place)
+                else _replaced_in(command, instruction, order)
+            )
+            asked = _taken_id(book, placing.id) or orders.read(book, limits, placing, now_ms, order)
+            if isinstance(asked, Refusal):
+                return asked._replace(leg=index)
+            placed += 1
+            if customer.resting + placed > limits.orders_customer_max:
+                return Refusal(Rejection.TOO_MANY, index, limit=limits.orders_customer_max, detail="orders")
+            risk_m = positions.open_m(asked.side, placing.price, placing.stake_m, on_close=placing.kind == "on_close")
+            changes.append(positions.rests(placing.selection, asked.side, risk_m))
+        refusal = orders.cover(customer, positions.exposure(position, changes) - position.exposure_m, now_ms)
+        if refusal is not None:
+            return refusal._replace(leg=index)
+    return None
+
+
+def _replaced_in(command: co.BatchOrders, instruction: co.Replace, order: Order | None) -> co.PlaceOrder:
+    assert order is not None
+    replacing = co.ReplaceOrder(instruction.id, command.expires_ms, command.customer, order.id, instruction.price)
+    return orders.replaced(order, replacing)
+
+
+def apply(book: Book, event: ev.OrderBatch) -> None:
+    """Each step, then the batch."""
+    for step in event.steps:
+        _STEPS[type(step)](book, step)
+    note(book, event)
+
+
+def note(book: Book, event: ev.OrderBatch) -> None:
+    """The batch itself, its steps having been applied: the answer."""
+    reports = tuple(_report(book, step) for step in event.steps)
+    book.remember(event.id, event.digest, event.ts_ms, an.OrderReports(event.id, event.ts_ms, reports))
+
+
+def _report(book: Book, step: Step) -> an.OrderReport | an.Cancelled | an.Rejected:
+    if isinstance(step, ev.OrderRefused):
+        return an.Rejected(
+            step.id,
+            REASON_NAMES[step.reason],
+            price=step.price,
+            limit=step.limit,
+            stake_m=step.stake_accepted_m,
+            detail=step.detail,
+        )
+    if isinstance(step, ev.OrdersCancelled):
+        return an.Cancelled(step.orders[0], step.ts_ms, 1, step.stake_m)
+    if isinstance(step, ev.OrderReduced):
+        return an.Cancelled(step.order, step.ts_ms, 0, step.by_m)
+    return orders.report(book, step.id)
+
+
+def _apply_refused(book: Book, event: ev.OrderRefused) -> None:
+    """Nothing of it was done."""
+
+
+_STEPS: dict[type, Any] = {
+    ev.OrderPlaced: orders.apply_placed,
+    ev.OrderPending: orders.apply_pending,
+    ev.OrdersCancelled: orders.apply_cancelled,
+    ev.OrderReduced: orders.apply_reduced,
+    ev.OrderRefused: _apply_refused,
+}

@@ -1,0 +1,274 @@
+"""What happens to a whole exchange market: it turns in play, is suspended, loses a runner, is settled (RULEBOOK 6).
+
+Each of these changes the market at once, and sets going what it brings for orders and positions, done in slices:
+first starting prices are made, then orders lapse, then positions are settled, or looked at again. Meanwhile the market
+takes no orders.
+
+What a position has won is a pure function of its trades and of what is known of the market, as a bet's payout is
+(core/settling.py): so a correction, a rollback or a withdrawal posts the difference, and the order of arrival cannot
+matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from core import ledger, markets, orders, positions, protection
+from core.book import DESK, Book, Exchange, Market, Order, Persistence, Position, Trade
+from core.limits import Limits
+from core.messages import commands as co
+from core.messages import events as ev
+from core.messages.rejections import Rejection
+from core.messages.results import multiplier
+from core.refusals import Refusal
+from core.units import payout_down, payout_up
+
+Why = ev.Why
+_LAPSE, _ON_CLOSE = Persistence.LAPSE.value, Persistence.ON_CLOSE.value
+
+
+def decide_turn(book: Book, _: Limits, command: co.TurnInPlay, digest: int, now_ms: int) -> ev.Event | Refusal:
+    """The off, by the desk."""
+    market = markets.find(book, command.fixture, command.market)
+    if isinstance(market, Refusal):
+        return market
+    if market.exchange is None:
+        return Refusal(Rejection.EXCHANGE_NOT_OFFERED)
+    if market.closed_ms:
+        return Refusal(Rejection.MARKET_CLOSED)
+    if market.exchange.in_play:
+        return Refusal(Rejection.NOTHING_TO_CHANGE)
+    return cleared(market, Why.TURNED, DESK, now_ms, command.author, command.id, digest)
+
+
+def cleared(
+    market: Market, why: ev.Why, source: str, now_ms: int, author: str = "", command_id: str = "", digest: int = 0
+) -> ev.ExchangeCleared:
+    """An exchange market turns in play, or is suspended for something material."""
+    return ev.ExchangeCleared(now_ms, command_id, digest, source, author, market.fixture.id, market.id, why.value)
+
+
+def apply_cleared(book: Book, event: ev.ExchangeCleared) -> None:
+    """Orders follow."""
+    market = book.fixtures[event.fixture].markets[event.market]
+    exchange = market.exchange
+    assert exchange is not None
+    if event.why == Why.TURNED:
+        exchange.in_play = True
+        exchange.closing = [name for name in reversed(market.selections) if on_close(exchange, name)]
+    begin(book, market, event.why)
+
+
+def apply_status(book: Book, event: ev.MarketStatusSet) -> None:
+    """The desk's half of a market's status; its orders lapse, if it says so."""
+    markets.apply_status(book, event)
+    if event.lapse:
+        begin(book, book.fixtures[event.fixture].markets[event.market], Why.SUSPENDED.value)
+
+
+def begin(book: Book, market: Market, why: int) -> None:
+    """Something material has happened: all resting orders are looked at, for the gravest reason so far."""
+    exchange = market.exchange
+    assert exchange is not None
+    busy = exchange.clearing or exchange.closing
+    exchange.version += 1
+    exchange.why = max(why, exchange.why) if busy else why
+    if exchange.why == Why.CLOSED:
+        exchange.closing = []
+    exchange.clearing = [position for position in reversed(exchange.positions.values()) if position.resting]
+    _queue(book, market, exchange)
+
+
+def reconsider(book: Book, market: Market) -> None:
+    """Something is known of its results: all positions are due, after their orders have lapsed where it is closed."""
+    exchange = market.exchange
+    if exchange is None:
+        return
+    exchange.outcomes = positions.outcomes(market)
+    exchange.due = list(reversed(exchange.positions.values()))
+    if market.closed_ms:
+        begin(book, market, Why.CLOSED.value)
+    else:
+        _queue(book, market, exchange)
+
+
+def _queue(book: Book, market: Market, exchange: Exchange) -> None:
+    key = market.fixture.id, market.id
+    book.clearing.pop(key, None)
+    if exchange.closing or exchange.clearing or exchange.due:
+        book.clearing[key] = market
+    book.traded[key] = market
+
+
+def on_close(exchange: Exchange, selection: str) -> list[Order]:
+    """The orders on a selection that take the starting price: those for the close, then those that rest until then."""
+    found = list(exchange.on_close.get(selection, {}).values())
+    book = exchange.books.get(selection)
+    if book is not None:
+        for side in (positions.BACK, positions.LAY):
+            resting = (order for order in book.resting(side) if isinstance(order, Order))
+            found.extend(order for order in resting if order.persistence == _ON_CLOSE)
+    return found
+
+
+def starting_price(market: Market, selection: str, now_ms: int) -> ev.StartingPriceMatched:
+    """placeholder"""
+    raise NotImplementedError
+
+
+def apply_starting_price(book: Book, event: ev.StartingPriceMatched) -> None:
+    """placeholder"""
+    raise NotImplementedError
+
+
+def _lapses(order: Order, why: int) -> bool:
+    """Whether an order lapses for this reason; those for the close live on until it comes, or the market is over."""
+    if not order.stake_m:
+        return False
+    if why == Why.CLOSED:
+        return True
+    if order.on_close:
+        return bool(order.selection.withdrawn_ms) or why == Why.TURNED
+    if order.waits is not None:
+        return False
+    return why != Why.TURNED or order.persistence != Persistence.PERSIST
+
+
+def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
+    """The next slice of the market that has waited longest; each event applied before the next."""
+    for market in islice(book.clearing.values(), 1):
+        exchange = market.exchange
+        assert exchange is not None
+        cleared_count = settled_count = 0
+        if exchange.closing:
+            yield starting_price(market, exchange.closing[-1], now_ms)
+        elif exchange.clearing:
+            why = Why(exchange.why)
+            for position in reversed(exchange.clearing[-limits.slice_max :]):
+                gone = [order for order in position.orders.values() if _lapses(order, why)]
+                cleared_count += 1
+                if gone:
+                    yield orders.cancelled(market, gone, why, now_ms)
+                    break
+        else:
+            for position in reversed(exchange.due[-limits.slice_max :]):
+                event = review(position, now_ms)
+                settled_count += 1
+                if event is not None:
+                    yield event
+        yield ev.ExchangeAdvanced(now_ms, market.fixture.id, market.id, cleared_count, settled_count)
+
+
+def apply_advanced(book: Book, event: ev.ExchangeAdvanced) -> None:
+    """The slice is done; a market that has more waits behind the others."""
+    market = book.fixtures[event.fixture].markets[event.market]
+    exchange = market.exchange
+    assert exchange is not None
+    if event.settled:
+        for position in exchange.due[-event.settled :]:
+            positions.recount(position)
+        del exchange.due[-event.settled :]
+    if event.cleared:
+        del exchange.clearing[-event.cleared :]
+    _queue(book, market, exchange)
+    if not (exchange.closing or exchange.clearing or exchange.due):
+        book.touch(market)
+
+
+def review(position: Position, now_ms: int) -> ev.PositionSettled | None:
+    """What has to happen to a position for it to agree with what is known, if anything."""
+    market, customer = position.market, position.customer
+    positions.recount(position)
+    net_m = result(position)
+    settled = net_m is not None
+    commission_m = 0 if net_m is None else commission_down(net_m, market)
+    exposure_m = 0 if settled else positions.exposure(position)
+    known = position.settled, position.net_m, position.commission_m, position.exposure_m
+    if known == (settled, net_m or 0, commission_m, exposure_m):
+        return None
+    return ev.PositionSettled(
+        now_ms,
+        market.fixture.id,
+        market.id,
+        customer.id,
+        customer.currency,
+        position.net_m,
+        position.commission_m,
+        settled,
+        net_m or 0,
+        commission_m,
+        exposure_m - position.exposure_m,
+    )
+
+
+def result(position: Position) -> int | None:
+    """What a position has won in minor units, below 0 lost, commission not counted; None: that is not known yet."""
+    market = position.market
+    if not market.closed_ms:
+        return None
+    total_m = 0
+    for trade in position.trades:
+        price = positions.standing(market, trade)
+        if price is None:
+            continue
+        net_m = trade_net(market, trade, price)
+        if net_m is None:
+            return None
+        total_m += net_m
+    return total_m
+
+
+def trade_net(market: Market, trade: Trade, price: int) -> int | None:
+    """What one side of a match has won at the price at which it stands; None: its selection has no result yet.
+
+    A payout is rounded down for the backer and so for his layer. Where the house stood between, its layers pay up: in a
+    dead heat it gets a part from each.
+    """
+    known = market.selections[trade.selection].result
+    if known is None:
+        return None
+    numerator, denominator = multiplier(known, price)
+    if trade.side == positions.BACK:
+        return payout_down(trade.stake_m, numerator, denominator) - trade.stake_m
+    parted = known.void_factor or known.dead_heat_places != known.dead_heat_sharing
+    payout = payout_up if trade.house and parted else payout_down
+    return trade.stake_m - payout(trade.stake_m, numerator, denominator)
+
+
+def commission_down(net_m: int, market: Market) -> int:
+    """The commission on what a customer has won net in a market, rounded down: 7 % of 150.00 is 10.50."""
+    assert market.exchange is not None
+    return max(0, net_m) * market.exchange.terms.commission_bp // 10_000
+
+
+def apply_settled(book: Book, event: ev.PositionSettled) -> None:
+    """Money, and what the position can still cost."""
+    market = book.fixtures[event.fixture].markets[event.market]
+    exchange = market.exchange
+    assert exchange is not None
+    position = exchange.positions[event.customer]
+    customer = position.customer
+    positions.recount(position)
+    position.settled, position.net_m, position.commission_m = event.settled, event.net_m, event.commission_m
+    position.exposure_m += event.exposure_m
+    ledger.post(book, customer, event)
+    if customer.protection is not None:
+        protection.traded(customer, event)
+
+
+def forget(book: Book, market: Market, count: int) -> None:
+    """The market's next positions are past, and all that is held for them."""
+    exchange = market.exchange
+    if exchange is None:
+        return
+    for position in list(islice(exchange.positions.values(), count)):
+        for order_id in position.orders:
+            del book.orders[order_id]
+        book.trades -= len(position.trades)
+        del exchange.positions[position.customer.id]
+        held = position.customer.positions
+        assert held is not None
+        del held[market.fixture.id, market.id]
+        if not held:
+            position.customer.positions = None

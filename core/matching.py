@@ -1,0 +1,195 @@
+"""Whom an incoming order is matched with: it looks, and changes nothing (RULEBOOK 6).
+
+The taker gets, step by step, the better of the best direct order, at its price, and of what one order on each other
+selection implies (core/exchange/crossing.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from core import positions
+from core.book import Customer, Exchange, Market, Order, Selection
+from core.exchange import crossing
+from core.exchange.crossing import Crossing, Offer
+from core.exchange.ladder import Side
+from core.exchange.orderbook import Order as RestingOrder
+from core.exchange.orderbook import OrderBook
+from core.messages import commands as co
+from core.messages import events as ev
+from core.positions import BACK, LAY, Change
+
+
+class Asked(NamedTuple):
+    """An order on its way to being decided; `gone`: what its customer has resting and gives up for it."""
+
+    command: co.PlaceOrder
+    customer: Customer
+    market: Market
+    exchange: Exchange
+    selection: Selection
+    side: Side
+    gone: Order | None
+
+
+class Matched(NamedTuple):
+    """What happens to an incoming order: direct fills, crosses, how much of it was matched, why its rest lapses."""
+
+    fills: list[tuple[RestingOrder, int, int]]
+    """(maker, price, stake)."""
+    crosses: list[tuple[int, int, list[tuple[RestingOrder, int]]]]
+    """(the taker's price, his stake, [(maker, stake)])."""
+    matched_m: int
+    why: ev.Why | None
+
+
+UNMATCHED = Matched([], [], 0, None)
+
+
+def match(asked: Asked) -> Matched:
+    """Whom an order is matched with; the plain way, unless orders on all other selections imply a price it takes."""
+    command, exchange, side = asked.command, asked.exchange, asked.side
+    book = exchange.books.get(asked.selection.id)
+    others = _others(asked)
+    if others:
+        implied = _implied(asked, [other.best(side) for other in others])
+        if implied is not None and _takes(side, implied, command.price):
+            return _across(asked, book, others)
+    if book is None:
+        return UNMATCHED if not command.fill_or_kill else Matched([], [], 0, ev.Why.KILLED)
+    if command.fill_or_kill:
+        least_m = command.fill_min_m or command.stake_m
+        found = book.fill_or_kill(command.id, command.customer, side, command.price, command.stake_m, least_m)
+    else:
+        found = book.match(command.id, command.customer, side, command.price, command.stake_m)
+    if not found.fills and found.lapse is None:
+        return UNMATCHED
+    fills = [(_resting(book, fill.maker), fill.price, fill.stake_m) for fill in found.fills]
+    why = None if found.lapse is None else ev.Why(found.lapse)
+    return Matched(fills, [], found.matched_m, why if found.matched_m < command.stake_m else None)
+
+
+def _resting(book: OrderBook, order_id: str) -> RestingOrder:
+    order = book.order(order_id)
+    assert order is not None, order_id
+    return order
+
+
+def _others(asked: Asked) -> list[OrderBook]:
+    """The books of all other selections that can win, if each has an order on this side; else none."""
+    exchange, market = asked.exchange, asked.market
+    if not exchange.terms.cross or market.winners != 1 or asked.command.fill_or_kill:
+        return []
+    books = exchange.books
+    if len(books) < exchange.outcomes - 1:
+        return []
+    found = []
+    for name, selection in market.selections.items():
+        if name == asked.selection.id or selection.withdrawn_ms:
+            continue
+        book = books.get(name)
+        if book is None or book.best(asked.side) is None:
+            return []
+        found.append(book)
+    return found
+
+
+def _implied(asked: Asked, prices: list[int | None]) -> int | None:
+    known = [price for price in prices if price is not None]
+    if not known or len(known) < len(prices):
+        return None
+    return crossing.offered_price(asked.exchange.ladder, asked.side, known)
+
+
+def _takes(side: Side, price: int, limit: int) -> bool:
+    return price >= limit if side is BACK else price <= limit
+
+
+class _Queue:
+    """The orders of one side of a book as they would be matched, from the first one on; the book stays as it is."""
+
+    def __init__(self, book: OrderBook | None, side: Side) -> None:
+        self._orders: Iterator[RestingOrder] = iter(()) if book is None else book.resting(side)
+        self.left_m = 0
+        self.first: RestingOrder | None = None
+        self.take(0)
+
+    def take(self, stake_m: int) -> None:
+        self.left_m -= stake_m
+        if not self.left_m:
+            self.first = next(self._orders, None)
+            self.left_m = 0 if self.first is None else self.first.stake_m
+
+    @property
+    def price(self) -> int | None:
+        return None if self.first is None else self.first.price
+
+
+def _across(asked: Asked, book: OrderBook | None, others: list[OrderBook]) -> Matched:
+    """Step by step, each with the better of the best direct order and of one on each other selection."""
+    command, side = asked.command, asked.side
+    direct = _Queue(book, LAY if side is BACK else BACK)
+    queues = [_Queue(other, side) for other in others]
+    fills: list[tuple[RestingOrder, int, int]] = []
+    crosses: list[tuple[int, int, list[tuple[RestingOrder, int]]]] = []
+    left_m, across = command.stake_m, True
+    while left_m:
+        implied = _implied(asked, [queue.price for queue in queues]) if across else None
+        maker = direct.first
+        if implied is not None and (maker is None or not _takes(side, maker.price, implied)):
+            if not _takes(side, implied, command.price):
+                break
+            found = _cross(asked, left_m, implied, queues)
+            across = bool(found.stake_m)
+            if across:
+                makers = [queue.first for queue in queues if queue.first is not None]
+                crosses.append((implied, found.stake_m, list(zip(makers, found.others_m, strict=True))))
+                for queue, stake_m in zip(queues, found.others_m, strict=True):
+                    queue.take(stake_m)
+                left_m -= found.stake_m
+            continue
+        if maker is None or not _takes(side, maker.price, command.price):
+            break
+        if maker.customer == command.customer:
+            return Matched(fills, crosses, command.stake_m - left_m, ev.Why.SELF_MATCH)
+        stake_m = min(left_m, direct.left_m)
+        fills.append((maker, maker.price, stake_m))
+        direct.take(stake_m)
+        left_m -= stake_m
+    return Matched(fills, crosses, command.stake_m - left_m, None)
+
+
+def _cross(asked: Asked, left_m: int, price: int, queues: list[_Queue]) -> Crossing:
+    """A match with the first order of each queue; none with an order of the same customer's."""
+    makers = [(queue.first, queue.left_m) for queue in queues if queue.first is not None]
+    if any(maker.customer == asked.command.customer for maker, _ in makers):
+        return crossing.NOTHING
+    return crossing.cross(asked.side, left_m, price, [Offer(maker.price, stake_m) for maker, stake_m in makers])
+
+
+def with_exposures(asked: Asked, found: Matched) -> tuple[tuple[ev.Fill, ...], tuple[ev.Cross, ...]]:
+    """The matches as events say them: with the change of each maker's exposure, one after the other."""
+    known = asked.exchange.positions
+    changed: dict[str, list[Change]] = {}
+    exposures: dict[str, int] = {}
+    left: dict[str, int] = {}
+
+    def fill(maker: RestingOrder, price: int, stake_m: int) -> ev.Fill:
+        assert isinstance(maker, Order)
+        name = maker.customer
+        position = known[name]
+        changes = changed.setdefault(name, [])
+        rested_m = left.get(maker.id, maker.stake_m)
+        left[maker.id] = rested_m - stake_m
+        changes.extend(positions.filled(maker, rested_m, price, stake_m))
+        was_m = exposures.get(name, position.exposure_m)
+        now_m = exposures[name] = positions.exposure(position, changes)
+        return ev.Fill(maker.id, name, maker.selection.id, price, stake_m, now_m - was_m)
+
+    fills = tuple(fill(*each) for each in found.fills)
+    crosses = tuple(
+        ev.Cross(price, stake_m, tuple(fill(maker, maker.price, own_m) for maker, own_m in makers))
+        for price, stake_m, makers in found.crosses
+    )
+    return fills, crosses

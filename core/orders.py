@@ -1,0 +1,644 @@
+"""Orders in exchange markets: placed, waiting for the in-play delay, reduced, cancelled, replaced (RULEBOOK 6).
+
+An order is decided by looking only: whom it is matched with, at which prices, what lapses, and by how much everybody's
+exposure changes stands in one event, and `apply` follows it. So a match is stored whole or not at all.
+
+Makers and taker are applied together: what is matched is each one's trade, what is not rests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from typing import Literal
+
+from msgspec.structs import replace
+
+from core import ledger, markets, matching, positions, protection
+from core.book import Book, Customer, Exchange, Market, Order, Persistence, Position, Selection, Trade
+from core.exchange.ladder import OffLadder, Side
+from core.limits import Limits
+from core.matching import Asked
+from core.messages import answers as an
+from core.messages import commands as co
+from core.messages import events as ev
+from core.messages.rejections import Rejection
+from core.positions import BACK, LAY, Change
+from core.refusals import Refusal
+from core.units import PRICE_ONE
+
+SIDES = {"back": BACK, "lay": LAY}
+PERSISTENCES = {"lapse": Persistence.LAPSE, "persist": Persistence.PERSIST, "on_close": Persistence.ON_CLOSE}
+WHY_NAMES = {why.value: why.name.lower() for why in ev.Why}
+_ENDED_TIMES_MAX = 1_000
+"""Times of orders that wait no more stay in the heap until then; past this and half of it, they go."""
+_LAPSE, _ON_CLOSE = Persistence.LAPSE.value, Persistence.ON_CLOSE.value
+Step = ev.OrderPlaced | ev.OrderPending | ev.OrdersCancelled | ev.OrderReduced | ev.OrderRefused
+
+
+# An order is placed.
+
+
+def decide_place(book: Book, limits: Limits, command: co.PlaceOrder, digest: int, now_ms: int) -> ev.Event | Refusal:
+    """An order of a known customer."""
+    asked = read(book, limits, command, now_ms)
+    if type(asked) is Refusal:
+        return asked
+    assert type(asked) is Asked
+    return _decide(asked, digest, now_ms)
+
+
+def decide_replace(
+    book: Book, limits: Limits, command: co.ReplaceOrder, digest: int, now_ms: int
+) -> ev.Event | Refusal:
+    """An order takes another price: as if it were cancelled and came in anew, in one."""
+    order = own(book, command.customer, command.order)
+    if order is None:
+        return Refusal(Rejection.ORDER_UNKNOWN)
+    asked = read(book, limits, replaced(order, command), now_ms, order)
+    if type(asked) is Refusal:
+        return asked
+    assert type(asked) is Asked
+    return _decide(asked, digest, now_ms)
+
+
+def replaced(order: Order, command: co.ReplaceOrder) -> co.PlaceOrder:
+    market = order.selection.market
+    return co.PlaceOrder(
+        command.id,
+        command.expires_ms,
+        command.customer,
+        market.fixture.id,
+        market.id,
+        order.selection.id,
+        "back" if order.side == BACK else "lay",
+        order.stake_m,
+        command.price,
+        "on_close" if order.on_close else "limit",
+        _PERSISTENCE_NAMES[order.persistence],
+    )
+
+
+_PERSISTENCE_NAMES: dict[int, Literal["lapse", "persist", "on_close"]] = {0: "lapse", 1: "persist", 2: "on_close"}
+
+
+def market_obstacle(market: Market, limits: Limits, now_ms: int) -> Refusal | None:
+    """Why no order is taken now: as for bets, but that nobody's price can grow old here, and that it may be busy."""
+    refusal = markets.obstacle(market, limits, now_ms)
+    if refusal is not None and refusal.reason is not Rejection.PRICE_STALE:
+        return refusal
+    exchange = market.exchange
+    assert exchange is not None
+    if exchange.clearing or exchange.closing or exchange.due:
+        return Refusal(Rejection.MARKET_SUSPENDED)
+    return None
+
+
+def read(book: Book, limits: Limits, command: co.PlaceOrder, now_ms: int, gone: Order | None = None) -> Asked | Refusal:
+    """What an order asks for, checked up to its stake, in the order of the Rejection enum."""
+    customer = book.customers[command.customer]
+    barred = protection.obstacle(customer, limits, now_ms)
+    if barred is not None:
+        return barred
+    if customer.currency != limits.currency or (command.currency and command.currency != customer.currency):
+        return Refusal(Rejection.CURRENCY_MISMATCH, detail=limits.currency)
+    market = markets.find(book, command.fixture, command.market)
+    if type(market) is Refusal:
+        return market
+    assert type(market) is Market
+    selection = market.selections.get(command.selection)
+    if selection is None:
+        return Refusal(Rejection.SELECTION_UNKNOWN)
+    exchange = market.exchange
+    if exchange is None:
+        return Refusal(Rejection.EXCHANGE_NOT_OFFERED)
+    refusal = market_obstacle(market, limits, now_ms)
+    if refusal is not None:
+        return refusal
+    if selection.withdrawn_ms:
+        return Refusal(Rejection.SELECTION_UNPRICED)
+    if command.version and command.version < exchange.version:
+        return Refusal(Rejection.MARKET_VERSION_CHANGED, limit=exchange.version)
+    side = SIDES[command.side]
+    on_close = command.kind == "on_close"
+    if (on_close or command.persistence == "on_close") and (not exchange.terms.starting_price or exchange.in_play):
+        return Refusal(Rejection.STARTING_PRICE_NOT_OFFERED)
+    price = command.price
+    if price or not on_close:
+        rung = exchange.ladder.rung(price)
+        if type(rung) is OffLadder:
+            return Refusal(Rejection.PRICE_NOT_ON_LADDER, price=rung.below, limit=rung.above)
+    amiss = _stake(limits, command, on_close) or _room(book, limits, customer, exchange, selection, on_close, gone)
+    return amiss or Asked(command, customer, market, exchange, selection, side, gone)
+
+
+def _stake(limits: Limits, command: co.PlaceOrder, on_close: bool) -> Refusal | None:  # noqa: FBT001
+    """The least stake; a smaller one is taken if it would be paid enough."""
+    stake_m, price = command.stake_m, command.price
+    if command.fill_or_kill and on_close:
+        return Refusal(Rejection.DEFINITION_NOT_VALID, detail="fill_or_kill: not on close")
+    if command.fill_min_m > (stake_m if command.fill_or_kill else 0):
+        return Refusal(Rejection.DEFINITION_NOT_VALID, detail="fill_min_m: of a fill_or_kill, at most its stake")
+    if stake_m < limits.order_stake_min_m and stake_m * price < limits.order_payout_min_m * PRICE_ONE:
+        return Refusal(Rejection.STAKE_TOO_SMALL, limit=limits.order_stake_min_m)
+    return None
+
+
+def _room(
+    book: Book,
+    limits: Limits,
+    customer: Customer,
+    exchange: Exchange,
+    selection: Selection,
+    on_close: bool,  # noqa: FBT001
+    gone: Order | None,
+) -> Refusal | None:
+    """The bounds of memory."""
+    if gone is None and customer.resting >= limits.orders_customer_max:
+        return Refusal(Rejection.TOO_MANY, limit=limits.orders_customer_max, detail="orders of the customer")
+    if len(book.orders) >= limits.orders_max:
+        return Refusal(Rejection.TOO_MANY, limit=limits.orders_max, detail="orders")
+    if book.trades >= limits.trades_max:
+        return Refusal(Rejection.TOO_MANY, limit=limits.trades_max, detail="matches")
+    if on_close and len(exchange.on_close.get(selection.id, ())) >= limits.orders_on_close_max:
+        return Refusal(Rejection.TOO_MANY, limit=limits.orders_on_close_max, detail="orders on close")
+    return None
+
+
+def _decide(asked: Asked, digest: int, now_ms: int) -> ev.Event | Refusal:
+    """The order as an event, once it is known what it is matched with and that its customer can cover it."""
+    command, customer, market = asked.command, asked.customer, asked.market
+    waited = asked.gone is not None and asked.gone.waits is not None
+    position = positions.of(market, customer.id) or Position(customer, market)
+    before: list[Change] = []
+    if asked.gone is not None:
+        gone = asked.gone
+        before.append(positions.rests(gone.selection.id, gone.side, -positions.at_risk(gone)))
+    on_close = command.kind == "on_close"
+    found = matching.UNMATCHED if on_close else matching.match(asked)
+    if _waits(asked) and not waited and (not asked.exchange.terms.passive_exempt or found.matched_m or found.why):
+        return _wait(asked, position, digest, now_ms)
+    changes = before
+    own = asked.selection.id
+    if found.matched_m:
+        changes = [*before, *(positions.matched(own, asked.side, price, stake_m) for _, price, stake_m in found.fills)]
+        changes += [positions.matched(own, asked.side, price, stake_m) for price, stake_m, _ in found.crosses]
+    left_m = command.stake_m - found.matched_m
+    lapsed_m = left_m if found.why is not None else 0
+    if left_m and not lapsed_m:
+        risk_m = positions.open_m(asked.side, command.price, left_m, on_close=on_close)
+        changes = [*changes, positions.rests(own, asked.side, risk_m)]
+    change_m = positions.exposure(position, changes) - position.exposure_m
+    refusal = cover(customer, change_m, now_ms)
+    if refusal is not None:
+        return refusal
+    fills, crosses = matching.with_exposures(asked, found) if found.matched_m else ((), ())
+    return ev.OrderPlaced(
+        now_ms,
+        command.id,
+        digest,
+        customer.id,
+        customer.currency,
+        market.fixture.id,
+        market.id,
+        own,
+        asked.side.value,
+        command.price,
+        command.stake_m,
+        on_close,
+        PERSISTENCES[command.persistence].value,
+        fills,
+        crosses,
+        lapsed_m,
+        0 if found.why is None else found.why.value,
+        change_m,
+        "" if waited or asked.gone is None else asked.gone.id,
+        waited,
+    )
+
+
+def cover(customer: Customer, change_m: int, now_ms: int) -> Refusal | None:
+    """Whether cash, and the customer's own limits, take so much more exposure."""
+    if change_m <= 0:
+        return None
+    if customer.protection is not None:
+        refusal = protection.refusal(customer, customer.exposure_m + change_m, now_ms)
+        if refusal is not None:
+            return refusal
+    if change_m > customer.cash_m:
+        return Refusal(Rejection.BALANCE_TOO_LOW, limit=customer.cash_m)
+    return None
+
+
+def _waits(asked: Asked) -> bool:
+    """Whether orders wait for the market's delay now: in play, as bets do."""
+    return bool(asked.market.delay_ms) and asked.exchange.in_play
+
+
+def _wait(asked: Asked, position: Position, digest: int, now_ms: int) -> ev.OrderPending | Refusal:
+    """It is decided later; until then its customer is exposed as if it rested."""
+    command, customer = asked.command, asked.customer
+    if asked.gone is not None:
+        return Refusal(Rejection.ORDER_UNKNOWN, detail="where orders wait none is replaced: cancel it, place another")
+    risk_m = positions.open_m(asked.side, command.price, command.stake_m)
+    change_m = positions.exposure(position, [positions.rests(asked.selection.id, asked.side, risk_m)])
+    change_m -= position.exposure_m
+    return cover(customer, change_m, now_ms) or ev.OrderPending(
+        now_ms,
+        command.id,
+        digest,
+        customer.id,
+        customer.currency,
+        asked.market.fixture.id,
+        asked.market.id,
+        command,
+        now_ms + asked.market.delay_ms,
+        change_m,
+    )
+
+
+def apply_placed(book: Book, event: ev.OrderPlaced) -> None:
+    """Makers first, then the taker: what was matched, and what rests."""
+    market = book.fixtures[event.fixture].markets[event.market]
+    exchange = market.exchange
+    assert exchange is not None
+    customer = book.customers[event.customer]
+    position = exchange.positions.get(customer.id) or position_of(exchange, customer, market)
+    gone = event.id if event.waited else event.replaces
+    if gone:
+        take_back(book, exchange, position, position.orders[gone], event.ts_ms)
+    side = Side(event.side)
+    matched_m = paid = 0
+    report_status = "resting"
+    if event.fills or event.crosses:
+        matched_m, paid = _apply_matches(book, exchange, position, event)
+    left_m = event.stake_m - matched_m - event.lapsed_m
+    if not left_m:
+        report_status = "lapsed" if event.lapsed_m else "matched"
+    report = an.OrderReport(
+        event.id,
+        event.ts_ms,
+        report_status,
+        matched_m,
+        paid // matched_m if matched_m else 0,
+        event.lapsed_m,
+        WHY_NAMES[event.why] if event.lapsed_m else "",
+    )
+    if left_m or matched_m:
+        selection = market.selections[event.selection]
+        order = Order(
+            event.id,
+            customer.id,
+            side,
+            event.price,
+            left_m,
+            event.ts_ms,
+            event.digest,
+            customer,
+            selection,
+            event.stake_m,
+            event.persistence,
+            event.on_close,
+            report,
+            matched_m,
+            paid,
+        )
+        book.orders[order.id] = position.orders[order.id] = order
+        if left_m:
+            _rest(exchange, position, order)
+    else:
+        book.remember(event.id, event.digest, event.ts_ms, report)
+        if not position.orders and not position.trades:
+            _leave(exchange, position)
+    if event.exposure_m:
+        position.exposure_m += event.exposure_m
+        ledger.post(book, customer, event)
+    exchange.changed[event.selection] = None
+    book.traded[event.fixture, event.market] = market
+
+
+def position_of(exchange: Exchange, customer: Customer, market: Market) -> Position:
+    position = exchange.positions[customer.id] = Position(customer, market)
+    if customer.positions is None:
+        customer.positions = {}
+    customer.positions[market.fixture.id, market.id] = position
+    return position
+
+
+def _leave(exchange: Exchange, position: Position) -> None:
+    """A customer has nothing in the market any more, and has had nothing matched.
+
+    Not while positions are being looked at: they are counted.
+    """
+    if exchange.clearing or exchange.due:
+        return
+    customer, market = position.customer, position.market
+    if exchange.positions.pop(customer.id, None) is not None and customer.positions is not None:
+        del customer.positions[market.fixture.id, market.id]
+        if not customer.positions:
+            customer.positions = None
+
+
+def _rest(exchange: Exchange, position: Position, order: Order) -> None:
+    """An order comes to rest: in its book, or among those that wait for the starting price."""
+    name = order.selection.id
+    if order.on_close:
+        exchange.on_close.setdefault(name, {})[order.id] = order
+    else:
+        book = exchange.books.get(name)
+        if book is None:
+            book = exchange.books[name] = exchange.make_book()
+        book.add(order)
+    position.resting += 1
+    position.customer.resting += 1
+    positions.make(position, [positions.rests(name, order.side, positions.at_risk(order))])
+
+
+def _apply_matches(book: Book, exchange: Exchange, position: Position, event: ev.OrderPlaced) -> tuple[int, int]:
+    """The makers' and the taker's sides; what the taker has matched, and at what, stake x price added up."""
+    matched_m = paid = 0
+    own, side, ts_ms = event.selection, event.side, event.ts_ms
+    for fill in event.fills:
+        _fill(book, exchange, fill, ts_ms, house=False)
+        _trade(book, position, Trade(ts_ms, event.id, own, side, fill.price, fill.stake_m))
+        matched_m += fill.stake_m
+        paid += fill.stake_m * fill.price
+    for cross in event.crosses:
+        for fill in cross.makers:
+            _fill(book, exchange, fill, ts_ms, house=True)
+        _trade(book, position, Trade(ts_ms, event.id, own, side, cross.price, cross.stake_m, house=True))
+        matched_m += cross.stake_m
+        paid += cross.stake_m * cross.price
+    ledger.post_others(book, event)
+    return matched_m, paid
+
+
+def _fill(book: Book, exchange: Exchange, fill: ev.Fill, ts_ms: int, *, house: bool) -> None:
+    """A maker's side."""
+    order = book.orders[fill.maker]
+    position = exchange.positions[fill.customer]
+    name = fill.selection
+    positions.make(position, positions.filled(order, order.stake_m, fill.price, fill.stake_m))
+    exchange.books[name].take((fill,))
+    order.matched_m += fill.stake_m
+    order.paid += fill.stake_m * fill.price
+    position.trades.append(Trade(ts_ms, order.id, name, order.side.value, fill.price, fill.stake_m, house))
+    book.trades += 1
+    position.exposure_m += fill.exposure_m
+    if not order.stake_m:
+        position.resting -= 1
+        position.customer.resting -= 1
+    exchange.changed[name] = None
+
+
+def _trade(book: Book, position: Position, trade: Trade) -> None:
+    """The taker's side."""
+    position.trades.append(trade)
+    book.trades += 1
+    positions.make(position, [positions.matched(trade.selection, trade.side, trade.price, trade.stake_m)])
+
+
+# An order waits for the in-play delay.
+
+
+def apply_pending(book: Book, event: ev.OrderPending) -> None:
+    """The order, in no book yet."""
+    market = book.fixtures[event.fixture].markets[event.market]
+    exchange = market.exchange
+    assert exchange is not None
+    customer, command = book.customers[event.customer], event.command
+    position = exchange.positions.get(customer.id) or position_of(exchange, customer, market)
+    selection = market.selections[command.selection]
+    order = Order(
+        event.id,
+        customer.id,
+        SIDES[command.side],
+        command.price,
+        command.stake_m,
+        event.ts_ms,
+        event.digest,
+        customer,
+        selection,
+        command.stake_m,
+        PERSISTENCES[command.persistence].value,
+        on_close=False,
+        report=an.OrderReport(event.id, event.ts_ms, "waiting", until_ms=event.until_ms),
+        waits=event,
+    )
+    book.orders[order.id] = position.orders[order.id] = order
+    position.resting += 1
+    customer.resting += 1
+    positions.make(position, [positions.rests(selection.id, order.side, positions.at_risk(order))])
+    position.exposure_m += event.exposure_m
+    ledger.post(book, customer, event)
+    note(book, order)
+
+
+def note(book: Book, order: Order) -> None:
+    """Note when a waiting order is to be decided."""
+    assert order.waits is not None
+    book.waited += 1
+    heappush(book.waiting, (order.waits.until_ms, book.waited, order.id))
+    if len(book.waiting) > 2 * len(book.orders) + _ENDED_TIMES_MAX:
+        book.waiting = [turn for turn in book.waiting if _still_waits(book, turn[-1])]
+        heapify(book.waiting)
+
+
+def _still_waits(book: Book, order_id: str) -> bool:
+    order = book.orders.get(order_id)
+    return order is not None and order.waits is not None
+
+
+def due(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
+    """What becomes of the orders whose delay is over, in order of time; each event applied before the next.
+
+    Decided in full again: the market may be suspended by now, or have moved.
+    """
+    while book.waiting and book.waiting[0][0] <= now_ms:
+        order = book.orders.get(heappop(book.waiting)[-1])
+        if order is None or order.waits is None:
+            continue
+        command = order.waits.command
+        asked = read(book, limits, command, now_ms, order)
+        event = asked if isinstance(asked, Refusal) else _decide(asked, order.digest, now_ms)
+        if isinstance(event, Refusal):
+            reason = event.reason.value
+            event = replace(cancelled(order.selection.market, [order], ev.Why.REFUSED, now_ms), reason=reason)
+        yield event
+
+
+# Orders are taken back.
+
+
+def cancelled(
+    market: Market, orders: list[Order], why: ev.Why, now_ms: int, command_id: str = "", digest: int = 0
+) -> ev.OrdersCancelled:
+    """What rests of some orders of one customer in one market is taken back."""
+    position = _position_of(market, orders[0].customer)
+    back = [positions.rests(order.selection.id, order.side, -positions.at_risk(order)) for order in orders]
+    return ev.OrdersCancelled(
+        now_ms,
+        command_id,
+        digest,
+        position.customer.id,
+        position.customer.currency,
+        market.fixture.id,
+        market.id,
+        tuple(order.id for order in orders),
+        why.value,
+        sum(order.stake_m for order in orders),
+        positions.exposure(position, back) - position.exposure_m,
+    )
+
+
+def _position_of(market: Market, customer_id: str) -> Position:
+    position = positions.of(market, customer_id)
+    assert position is not None, customer_id
+    return position
+
+
+def take_back(book: Book, exchange: Exchange, position: Position, order: Order, ts_ms: int) -> None:
+    """What rests of an order is taken out of wherever it rests. An order without any match is forgotten."""
+    name = order.selection.id
+    positions.make(position, [positions.rests(name, order.side, -positions.at_risk(order))])
+    position.resting -= 1
+    position.customer.resting -= 1
+    if order.waits is not None:
+        order.waits = None
+    elif order.on_close:
+        del exchange.on_close[name][order.id]
+    else:
+        exchange.books[name].cancel(order.id)
+    order.stake_m = 0
+    if not order.matched_m:
+        del book.orders[order.id], position.orders[order.id]
+        book.remember(order.id, order.digest, ts_ms, order.report)
+    exchange.changed[name] = None
+
+
+def own(book: Book, customer_id: str, order_id: str) -> Order | None:
+    """A customer's order of which something rests, or that waits."""
+    order = book.orders.get(order_id)
+    return order if order is not None and order.customer == customer_id and order.stake_m else None
+
+
+def decide_cancel(book: Book, _: Limits, command: co.CancelOrder, digest: int, now_ms: int) -> ev.Event | Refusal:
+    """What rests of one order."""
+    order = own(book, command.customer, command.order)
+    if order is None:
+        return Refusal(Rejection.ORDER_UNKNOWN)
+    return cancelled(order.selection.market, [order], ev.Why.CUSTOMER, now_ms, command.id, digest)
+
+
+def decide_cancel_all(
+    book: Book, _: Limits, command: co.CancelOrders, digest: int, now_ms: int
+) -> list[ev.Event] | Refusal:
+    """What rests of all his orders, a market an event; the last one is the command's."""
+    customer = book.customers[command.customer]
+    found = [
+        (position.market, [order for order in position.orders.values() if order.stake_m])
+        for (fixture, market), position in (customer.positions or {}).items()
+        if position.resting and command.fixture in ("", fixture) and command.market in ("", market)
+    ]
+    if not found:
+        return Refusal(Rejection.ORDER_UNKNOWN)
+    if command.market and not command.fixture:
+        return Refusal(Rejection.DEFINITION_NOT_VALID, detail="market: only with its fixture")
+    events: list[ev.Event] = [cancelled(market, orders, ev.Why.CUSTOMER, now_ms) for market, orders in found[:-1]]
+    return [*events, cancelled(*found[-1], ev.Why.CUSTOMER, now_ms, command.id, digest)]
+
+
+def apply_cancelled(book: Book, event: ev.OrdersCancelled) -> None:
+    """They rest no more."""
+    market = book.fixtures[event.fixture].markets[event.market]
+    exchange = market.exchange
+    assert exchange is not None
+    position = exchange.positions[event.customer]
+    for order_id in event.orders:
+        take_back(book, exchange, position, position.orders[order_id], event.ts_ms)
+    _settle_up(book, exchange, position, event)
+    if event.id:
+        done = an.Cancelled(event.id, event.ts_ms, len(event.orders), event.stake_m)
+        book.remember(event.id, event.digest, event.ts_ms, done)
+
+
+def _settle_up(book: Book, exchange: Exchange, position: Position, event: ev.OrdersCancelled | ev.OrderReduced) -> None:
+    """The exposure that goes with it; and a position that holds nothing is forgotten."""
+    position.exposure_m += event.exposure_m
+    ledger.post(book, position.customer, event)
+    book.traded[event.fixture, event.market] = position.market
+    if not position.orders and not position.trades:
+        _leave(exchange, position)
+
+
+def decide_reduce(book: Book, _: Limits, command: co.ReduceOrder, digest: int, now_ms: int) -> ev.Event | Refusal:
+    """Less of an order rests."""
+    order = own(book, command.customer, command.order)
+    if order is None or order.waits is not None:
+        return Refusal(Rejection.ORDER_UNKNOWN)
+    if command.by_m >= order.stake_m:
+        return cancelled(order.selection.market, [order], ev.Why.CUSTOMER, now_ms, command.id, digest)
+    market, customer = order.selection.market, order.owner
+    position = _position_of(market, customer.id)
+    less_m = at_risk_of(order, order.stake_m - command.by_m) - positions.at_risk(order)
+    change_m = positions.exposure(position, [positions.rests(order.selection.id, order.side, less_m)])
+    return ev.OrderReduced(
+        now_ms,
+        command.id,
+        digest,
+        customer.id,
+        customer.currency,
+        market.fixture.id,
+        market.id,
+        order.id,
+        command.by_m,
+        change_m - position.exposure_m,
+    )
+
+
+def at_risk_of(order: Order, stake_m: int) -> int:
+    return positions.open_m(order.side, order.price, stake_m, on_close=order.on_close)
+
+
+def apply_reduced(book: Book, event: ev.OrderReduced) -> None:
+    """It keeps its place."""
+    order = book.orders[event.order]
+    market = order.selection.market
+    exchange = market.exchange
+    assert exchange is not None
+    position = exchange.positions[event.customer]
+    less_m = at_risk_of(order, order.stake_m - event.by_m) - positions.at_risk(order)
+    positions.make(position, [positions.rests(order.selection.id, order.side, less_m)])
+    if order.on_close:
+        order.stake_m -= event.by_m
+    else:
+        exchange.books[order.selection.id].reduce(order.id, event.by_m)
+    exchange.changed[order.selection.id] = None
+    _settle_up(book, exchange, position, event)
+    if event.id:
+        book.remember(event.id, event.digest, event.ts_ms, an.Cancelled(event.id, event.ts_ms, 0, event.by_m))
+
+
+def report(book: Book, order_id: str) -> an.OrderReport:
+    """What became of an order when it came in."""
+    order = book.orders.get(order_id)
+    if order is not None:
+        return order.report
+    answer = book.answers[order_id].answer
+    assert isinstance(answer, an.OrderReport)
+    return answer
+
+
+def restored(book: Book, order: Order) -> None:
+    """An order out of a snapshot, in order of arrival; its position's sums are made again after all of them."""
+    market = order.selection.market
+    exchange = market.exchange
+    assert exchange is not None
+    position = exchange.positions[order.customer]
+    book.orders[order.id] = position.orders[order.id] = order
+    if order.waits is not None:
+        position.resting += 1
+        order.owner.resting += 1
+        note(book, order)
+    elif order.stake_m:
+        _rest(exchange, position, order)

@@ -1,0 +1,162 @@
+"""What a customer has in an exchange market, and what its worst outcome costs him (RULEBOOK 4, "Exchange customers").
+
+Per selection a line says what his unmatched orders lose there, and what his matches pay; over them stand two sums. A
+change is one line's and the sums', and the exposure is a walk over his lines, as many as he has selections: nothing
+grows with the number of orders or of selections in the market.
+
+    exposure = max over outcomes of (unmatched[i] + max(0, -matched[i]))   (Monaco Protocol)
+
+where more than one selection wins, the greatest ones are added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import nlargest
+
+from core.book import Line, Market, Order, Position, Trade
+from core.exchange.ladder import Side
+from core.units import PRICE_ONE, payout_down
+
+BACK, LAY = Side.BACK, Side.LAY
+REDUCTION_MIN_BP = 250
+"""In win markets smaller reduction factors do not count."""
+PRICE_LEAST = 10_100
+"""No reduction takes a matched price below it."""
+Change = tuple[str, int, int, int, int]
+"""(selection, win, staked, back, lay): what is added to a line's `win_m`, to `staked_m`, to `back_m` and to `lay_m`."""
+
+
+def matched(selection: str, side: int, price: int, stake_m: int) -> Change:
+    """What a match adds. What a layer wins his backer loses: the payout is rounded down for both."""
+    payout_m = payout_down(stake_m, price, PRICE_ONE)
+    if side == BACK:
+        return selection, payout_m, -stake_m, 0, 0
+    return selection, -payout_m, stake_m, 0, 0
+
+
+def open_m(side: int, price: int, stake_m: int, *, on_close: bool = False) -> int:
+    """What an unmatched order can lose: a back its stake, a lay stake x (price - 1), on close what it says."""
+    if side == BACK or on_close:
+        return stake_m
+    return payout_down(stake_m, price, PRICE_ONE) - stake_m
+
+
+def rests(selection: str, side: int, amount_m: int) -> Change:
+    """What an unmatched order that can lose this adds; below 0: takes away."""
+    return (selection, 0, 0, amount_m, 0) if side == BACK else (selection, 0, 0, 0, amount_m)
+
+
+def filled(order: Order, rested_m: int, price: int, stake_m: int) -> tuple[Change, Change]:
+    """What a match of a part of a resting order changes, of which so much rested: less of it is open, and the match."""
+    side, name = order.side, order.selection.id
+    less_m = open_m(side, order.price, rested_m) - open_m(side, order.price, rested_m - stake_m)
+    return rests(name, side, -less_m), matched(name, side, price, stake_m)
+
+
+def exposure(position: Position, changes: Sequence[Change] = ()) -> int:
+    """What the worst outcome costs, at least 0, once these changes have been made; minor units."""
+    lines = position.lines
+    back_m, staked_m = position.back_m, position.staked_m
+    if changes:
+        lines = {name: Line(line.back_m, line.lay_m, line.win_m) for name, line in lines.items()}
+        for change in changes:
+            add(lines, change)
+            staked_m += change[2]
+            back_m += change[3]
+    market = position.market
+    exchange = market.exchange
+    assert exchange is not None
+    if market.winners == 1:
+        worst_m = 0
+        if len(lines) < exchange.outcomes:
+            worst_m = back_m if staked_m >= 0 else back_m - staked_m
+        for line in lines.values():
+            cost_m = back_m - line.back_m + line.lay_m
+            paid_m = staked_m + line.win_m
+            if paid_m < 0:
+                cost_m -= paid_m
+            worst_m = max(worst_m, cost_m)
+        return worst_m
+    return _exposure_of_many(lines, back_m, staked_m, market.winners, exchange.outcomes)
+
+
+def _exposure_of_many(lines: dict[str, Line], back_m: int, staked_m: int, winners: int, outcomes: int) -> int:
+    """The same where several selections win: the greatest sums over as many lines, untouched selections among them."""
+    untouched = [0] * min(winners, max(0, outcomes - len(lines)))
+    unmatched = [line.lay_m - line.back_m for line in lines.values()]
+    both = [line.lay_m - line.back_m - line.win_m for line in lines.values()]
+    worst_m = back_m + sum(nlargest(winners, unmatched + untouched))
+    return max(0, worst_m, back_m - staked_m + sum(nlargest(winners, both + untouched)))
+
+
+def add(lines: dict[str, Line], change: Change) -> None:
+    """A change of one line; one that has become empty goes."""
+    name, win_m, _, back_m, lay_m = change
+    line = lines.get(name)
+    if line is None:
+        line = lines[name] = Line()
+    line.win_m += win_m
+    line.back_m += back_m
+    line.lay_m += lay_m
+    if not (line.win_m or line.back_m or line.lay_m):
+        del lines[name]
+
+
+def make(position: Position, changes: Sequence[Change]) -> None:
+    """Make changes."""
+    for change in changes:
+        add(position.lines, change)
+        position.staked_m += change[2]
+        position.back_m += change[3]
+
+
+def of(market: Market, customer_id: str) -> Position | None:
+    """A customer's position in an exchange market, if he has one."""
+    assert market.exchange is not None
+    return market.exchange.positions.get(customer_id)
+
+
+def outcomes(market: Market) -> int:
+    """How many of its selections can win."""
+    return sum(1 for selection in market.selections.values() if not selection.withdrawn_ms)
+
+
+def standing(market: Market, trade: Trade) -> int | None:
+    """The price at which a match stands now; None: it is void.
+
+    A withdrawn selection's matches are void, the others' from before fall by its reduction factor, in a win market from
+    2.5 % on (RULEBOOK 6), to no less than 1.01. A match across selections falls with any of them: the house stood
+    between, and would be left with what the factor does not make up.
+    """
+    if market.cancels and market.cancels_at(trade.ts_ms):
+        return None
+    price = trade.price
+    for selection in market.selections.values():
+        if not selection.withdrawn_ms:
+            continue
+        if selection.id == trade.selection:
+            return None
+        if trade.ts_ms < selection.withdrawn_ms:
+            if trade.house:
+                return None
+            if selection.reduction_bp >= (REDUCTION_MIN_BP if market.winners == 1 else 1):
+                price = max(PRICE_LEAST, price * (10_000 - selection.reduction_bp) // 10_000)
+    return price
+
+
+def recount(position: Position) -> None:
+    """Lines and sums from orders and trades, as far as these still stand."""
+    position.lines, position.back_m, position.staked_m = {}, 0, 0
+    for order in position.orders.values():
+        if order.stake_m:
+            make(position, [rests(order.selection.id, order.side, at_risk(order))])
+    for trade in position.trades:
+        stands = standing(position.market, trade)
+        if stands is not None:
+            make(position, [matched(trade.selection, trade.side, stands, trade.stake_m)])
+
+
+def at_risk(order: Order) -> int:
+    """What rests of an order can lose."""
+    return open_m(order.side, order.price, order.stake_m, on_close=order.on_close)
