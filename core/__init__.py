@@ -26,6 +26,7 @@ Reading order; a file imports only files above it:
     matching       whom an order is matched with
     orders         verbs: orders placed, waiting, reduced, replaced, cancelled
     batches        verb: many orders at once
+    hybrid         the house's own price, laid into an exchange market
     clearing       verbs: an exchange market turns in play, is suspended, settled
     settling       verbs: results, cancels, rollbacks, voids, forgetting
     runners        verbs: withdrawals with Rule 4, starting prices

@@ -334,6 +334,8 @@ class Order(RestingOrder, gc=False, eq=False):
     """Matched stakes x prices, added up."""
     waits: OrderPending | None = None
     """In play: it is decided when its delay is over."""
+    carried: tuple[int, int] | None = None
+    """Of a lay of the house's account: what it counts for in the market's liability, (payout, stake)."""
 
 
 class Persistence(IntEnum):
@@ -659,6 +661,8 @@ class Book:
         """Markets whose offer changed since the publisher last looked."""
         self.traded: dict[tuple[str, str], Market] = {}
         """Exchange markets whose order books changed since then."""
+        self.quoting: dict[tuple[str, str], Market] = {}
+        """Exchange markets whose house may have to move its own orders."""
         self.make_book: Callable[[], OrderBook] = OrderBook
         """Tests put a plain twin here."""
 
@@ -666,6 +670,8 @@ class Book:
         """The market's offer has changed: a new version, to be published."""
         market.version += 1
         self.touched[market.fixture.id, market.id] = market
+        if market.exchange is not None and market.exchange.terms.house:
+            self.quoting[market.fixture.id, market.id] = market
 
     def remember(self, command_id: str, digest: int, ts_ms: int, answer: Answer, *, payment: bool = False) -> None:
         """Keep an answer for its retention, and forget a few that are past theirs: so memory follows the load."""

@@ -168,6 +168,8 @@ def apply_advanced(book: Book, event: ev.ExchangeAdvanced) -> None:
     if event.settled:
         for position in exchange.due[-event.settled :]:
             positions.recount(position)
+            for order in position.orders.values() if position.customer.id == exchange.terms.house else ():
+                positions.carry(book, order)
         del exchange.due[-event.settled :]
     if event.cleared:
         del exchange.clearing[-event.cleared :]

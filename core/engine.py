@@ -20,6 +20,7 @@ from core import (
     cashing,
     clearing,
     feeding,
+    hybrid,
     ledger,
     liability,
     limiting,
@@ -94,6 +95,8 @@ class Engine:
         self.apply(event)
         for market in book.markets():
             market.version = book.term << 32
+            if market.exchange is not None and market.exchange.terms.house:
+                book.quoting[market.fixture.id, market.id] = market
         return event
 
     def execute(self, message: Any, now_ms: int) -> Decided:
@@ -257,6 +260,8 @@ class Engine:
             events.append(self.apply(ended))
         for bet in list(islice(book.voided.values(), limits.slice_max)):
             events.extend(self._review(bet, now_ms))
+        if book.quoting:
+            events.extend(self.apply(event) for event in hybrid.lay(book, limits, now_ms))
         if slices:
             events.extend(self.advance(now_ms))
         for fixture in list(islice(book.loose.values(), _TIGHTENED_MAX)):

@@ -6,7 +6,7 @@ A failure is a bug of ours, so it is an AssertionError (STYLE 15).
 from __future__ import annotations
 
 from core import ledger, liability, protection
-from core.book import Bet, Book, Customer, Fixture, Market
+from core.book import Bet, Book, Customer, Fixture, Market, Order
 from core.messages.events import BetStatus, Stage
 from core.units import PRICE_ONE, payout_down
 
@@ -114,6 +114,11 @@ def _check_market(market: Market, offered: list[Bet]) -> None:
                 of_selection[0] += payout_down(leg.running_m, leg.price, PRICE_ONE)
                 of_selection[1] += leg.running_m
                 of_selection[2] += liability.place_payout(leg) if leg.place_running_m else 0
+    for order in _orders_of(market):
+        if order.carried is not None:
+            sums[order.selection.id][0] += order.carried[0]
+            sums[order.selection.id][1] += order.carried[1]
+            stakes_m += order.carried[1]
     name = market.fixture.id, market.id
     assert market.open_bets == sum(bet.status == BetStatus.OPEN for bet in market.bets.values()), name
     assert (market.stakes_m, market.place_stakes_m) == (stakes_m, place_stakes_m), name
@@ -121,6 +126,12 @@ def _check_market(market: Market, offered: list[Bet]) -> None:
     assert kept == sums, name
     assert market.liability_m == market.worst_case(), name
     assert market.settled == any(selection.result is not None for selection in market.selections.values()), name
+
+
+def _orders_of(market: Market) -> list[Order]:
+    if market.exchange is None:
+        return []
+    return [order for position in market.exchange.positions.values() for order in position.orders.values()]
 
 
 def _check_protection(customer: Customer) -> None:

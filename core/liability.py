@@ -116,20 +116,22 @@ def add(book: Book, leg: BetLeg, sign: int) -> None:
     if not running_m and not leg.place_running_m:
         return
     selection = leg.selection
-    market = selection.market
     payout_m = payout_down(running_m, leg.price, PRICE_ONE)
-    most_m = payout_m - running_m if sign > 0 else running_m
-    if sign < 0:
-        running_m, payout_m = -running_m, -payout_m
-    selection.payout_m += payout_m
-    selection.stakes_m += running_m
-    market.stakes_m += running_m
     if leg.place_running_m:
         selection.place_payout_m += sign * place_payout(leg)
-        market.place_stakes_m += sign * leg.place_running_m
-    if sign > 0 and market.winners == 1 and not market.place_stakes_m:
+        selection.market.place_stakes_m += sign * leg.place_running_m
+    shift(book, selection, sign * payout_m, sign * running_m)
+
+
+def shift(book: Book, selection: Selection, payout_m: int, stake_m: int) -> None:
+    """So much more, below 0 less, is paid if a selection wins, and so much more is staked on it."""
+    market = selection.market
+    selection.payout_m += payout_m
+    selection.stakes_m += stake_m
+    market.stakes_m += stake_m
+    if payout_m >= 0 and stake_m >= 0 and market.winners == 1 and not market.place_stakes_m:
         # The old worst case less the new stake, or the new one: no need to look at all selections.
-        worst_m = max(0, market.liability_m - running_m, selection.payout_m - market.stakes_m)
+        worst_m = max(0, market.liability_m - stake_m, selection.payout_m - market.stakes_m)
     else:
         worst_m = market.worst_case()
     change_m = worst_m - market.liability_m
@@ -145,7 +147,7 @@ def add(book: Book, leg: BetLeg, sign: int) -> None:
         if not market.gridded:
             fixture.grid = None
         book.loose[fixture.id] = fixture
-        _raise(book, fixture, most_m)
+        _raise(book, fixture, max(0, payout_m) - stake_m)
 
 
 def place_payout(leg: BetLeg) -> int:

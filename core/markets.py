@@ -191,8 +191,10 @@ def wrong_exchange(
     """What is wrong with exchange terms: orders that rest rely on their ladder, and a bet builder takes none."""
     known = fixture.markets.get(market_id)
     exchange = None if known is None else known.exchange
-    if exchange is not None and (terms is None or terms.ladder != exchange.terms.ladder):
-        return Refusal(Rejection.DEFINITION_NOT_VALID, detail="exchange: its ladder cannot be changed")
+    if exchange is not None:
+        was = exchange.terms
+        if terms is None or (terms.ladder, terms.house) != (was.ladder, was.house):
+            return Refusal(Rejection.DEFINITION_NOT_VALID, detail="exchange: ladder and house cannot be changed")
     if terms is not None and parts:
         return Refusal(Rejection.DEFINITION_NOT_VALID, detail="exchange: not of a bet builder")
     return None

@@ -83,12 +83,14 @@ _PERSISTENCE_NAMES: dict[int, Literal["lapse", "persist", "on_close"]] = {0: "la
 
 
 def market_obstacle(market: Market, limits: Limits, now_ms: int) -> Refusal | None:
-    """Why no order is taken now: as for bets, but that nobody's price can grow old here, and that it may be busy."""
-    refusal = markets.obstacle(market, limits, now_ms)
-    if refusal is not None and refusal.reason is not Rejection.PRICE_STALE:
-        return refusal
+    """Why no order is taken now: as for bets, but that nobody's price can grow old here, unless the house lays its
+    own; and that orders or positions may be being looked at.
+    """
     exchange = market.exchange
     assert exchange is not None
+    refusal = markets.obstacle(market, limits, now_ms)
+    if refusal is not None and (refusal.reason is not Rejection.PRICE_STALE or exchange.terms.house):
+        return refusal
     if exchange.clearing or exchange.closing or exchange.due:
         return Refusal(Rejection.MARKET_SUSPENDED)
     return None
@@ -231,8 +233,9 @@ def cover(customer: Customer, change_m: int, now_ms: int) -> Refusal | None:
 
 
 def _waits(asked: Asked) -> bool:
-    """Whether orders wait for the market's delay now: in play, as bets do."""
-    return bool(asked.market.delay_ms) and asked.exchange.in_play
+    """Whether orders wait for the market's delay now: in play, as bets do. The house's do not: they are its price."""
+    exchange = asked.exchange
+    return bool(asked.market.delay_ms) and exchange.in_play and asked.customer.id != exchange.terms.house
 
 
 def _wait(asked: Asked, position: Position, digest: int, now_ms: int) -> ev.OrderPending | Refusal:
@@ -306,6 +309,8 @@ def apply_placed(book: Book, event: ev.OrderPlaced) -> None:
         book.orders[order.id] = position.orders[order.id] = order
         if left_m:
             _rest(exchange, position, order)
+        if exchange.terms.house == customer.id:
+            positions.carry(book, order)
     else:
         book.remember(event.id, event.digest, event.ts_ms, report)
         if not position.orders and not position.trades:
@@ -388,6 +393,9 @@ def _fill(book: Book, exchange: Exchange, fill: ev.Fill, ts_ms: int, *, house: b
     if not order.stake_m:
         position.resting -= 1
         position.customer.resting -= 1
+    if order.carried is not None:
+        positions.carry(book, order)
+        book.quoting[position.market.fixture.id, position.market.id] = position.market
     exchange.changed[name] = None
 
 
@@ -510,6 +518,8 @@ def take_back(book: Book, exchange: Exchange, position: Position, order: Order, 
     else:
         exchange.books[name].cancel(order.id)
     order.stake_m = 0
+    if order.carried is not None:
+        positions.carry(book, order)
     if not order.matched_m:
         del book.orders[order.id], position.orders[order.id]
         book.remember(order.id, order.digest, ts_ms, order.report)
@@ -613,6 +623,8 @@ def apply_reduced(book: Book, event: ev.OrderReduced) -> None:
         order.stake_m -= event.by_m
     else:
         exchange.books[order.selection.id].reduce(order.id, event.by_m)
+    if order.carried is not None:
+        positions.carry(book, order)
     exchange.changed[order.selection.id] = None
     _settle_up(book, exchange, position, event)
     if event.id:

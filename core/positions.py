@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import nlargest
 
-from core.book import Line, Market, Order, Position, Trade
+from core import liability
+from core.book import Book, Line, Market, Order, Position, Trade
 from core.exchange.ladder import Side
 from core.units import PRICE_ONE, payout_down
 
@@ -155,6 +156,27 @@ def recount(position: Position) -> None:
         stands = standing(position.market, trade)
         if stands is not None:
             make(position, [matched(trade.selection, trade.side, stands, trade.stake_m)])
+
+
+def carry(book: Book, order: Order) -> None:
+    """Count a lay of the house's account in its market's liability: what is matched as a bet, what rests as its risk.
+
+    So the limits hold whatever is matched, and bets and lays share the room under them.
+    """
+    selection = order.selection
+    market = selection.market
+    assert market.exchange is not None
+    if market.exchange.terms.house != order.customer or order.side != LAY:
+        return
+    position = market.exchange.positions[order.customer]
+    payout_m = stake_m = 0
+    if not (position.settled or selection.withdrawn_ms):
+        stake_m = order.matched_m
+        payout_m = payout_down(stake_m, order.price, PRICE_ONE) + open_m(LAY, order.price, order.stake_m)
+    was_payout_m, was_stake_m = order.carried or (0, 0)
+    order.carried = payout_m, stake_m
+    if (payout_m, stake_m) != (was_payout_m, was_stake_m):
+        liability.shift(book, selection, payout_m - was_payout_m, stake_m - was_stake_m)
 
 
 def at_risk(order: Order) -> int:

@@ -831,6 +831,9 @@ def _finish(book: Book, end: End) -> None:
         if market.exchange is not None:
             for position in market.exchange.positions.values():
                 positions.recount(position)
+            house = market.exchange.positions.get(market.exchange.terms.house)
+            for order in house.orders.values() if house is not None else ():
+                positions.carry(book, order)
     closed = [market for market in book.markets() if market.closed_ms]
     closed.sort(key=lambda market: market.closed_ms)
     book.closed = {(market.fixture.id, market.id): market for market in closed}
