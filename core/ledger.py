@@ -185,6 +185,12 @@ def post_others(book: Book, event: ev.Event) -> None:
         _post(book, book.customers[name], moves)
 
 
+def expose(customer: Customer, change_m: int) -> None:
+    """What `_exposed` says, without a list: each order and each fill comes here."""
+    customer.cash_m -= change_m
+    customer.exposure_m += change_m
+
+
 def _post(book: Book, customer: Customer, moves: list[Transfer]) -> None:
     for source, target, amount_m in moves:
         _add(book, customer, source, -amount_m)

@@ -170,26 +170,36 @@ def _cross(asked: Asked, left_m: int, price: int, queues: list[_Queue]) -> Cross
 
 def with_exposures(asked: Asked, found: Matched) -> tuple[tuple[ev.Fill, ...], tuple[ev.Cross, ...]]:
     """The matches as events say them: with the change of each maker's exposure, one after the other."""
-    known = asked.exchange.positions
-    changed: dict[str, list[Change]] = {}
-    exposures: dict[str, int] = {}
-    left: dict[str, int] = {}
-
-    def fill(maker: RestingOrder, price: int, stake_m: int) -> ev.Fill:
-        assert isinstance(maker, Order)
-        name = maker.customer
-        position = known[name]
-        changes = changed.setdefault(name, [])
-        rested_m = left.get(maker.id, maker.stake_m)
-        left[maker.id] = rested_m - stake_m
-        changes.extend(positions.filled(maker, rested_m, price, stake_m))
-        was_m = exposures.get(name, position.exposure_m)
-        now_m = exposures[name] = positions.exposure(position, changes)
-        return ev.Fill(maker.id, name, maker.selection.id, price, stake_m, now_m - was_m)
-
-    fills = tuple(fill(*each) for each in found.fills)
+    done = _Done({}, {})
+    fills = tuple([_fill(asked, done, maker, stake_m) for maker, _, stake_m in found.fills])
     crosses = tuple(
-        ev.Cross(price, stake_m, tuple(fill(maker, maker.price, own_m) for maker, own_m in makers))
-        for price, stake_m, makers in found.crosses
+        [
+            ev.Cross(price, stake_m, tuple([_fill(asked, done, *part) for part in parts]))
+            for price, stake_m, parts in found.crosses
+        ]
     )
     return fills, crosses
+
+
+class _Done(NamedTuple):
+    """What earlier fills of the same order have changed: by maker, and what is left of orders filled before."""
+
+    changes: dict[str, list[Change]]
+    left_m: dict[str, int]
+
+
+def _fill(asked: Asked, done: _Done, maker: RestingOrder, stake_m: int) -> ev.Fill:
+    assert isinstance(maker, Order)
+    position = asked.exchange.positions[maker.customer]
+    rested_m = done.left_m.get(maker.id, maker.stake_m)
+    done.left_m[maker.id] = rested_m - stake_m
+    change = positions.filled(maker, rested_m, stake_m)
+    changes = done.changes.get(maker.customer)
+    if changes is None:
+        changes = done.changes[maker.customer] = [change]
+        was_m = position.exposure_m
+    else:
+        was_m = positions.exposure(position, changes)
+        changes.append(change)
+    now_m = positions.exposure(position, changes)
+    return ev.Fill(maker.id, maker.customer, maker.selection.id, maker.price, stake_m, now_m - was_m)

@@ -23,7 +23,7 @@ from core.messages import answers as an
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
-from core.positions import BACK, LAY, Change
+from core.positions import BACK, LAY
 from core.refusals import Refusal
 from core.units import PRICE_ONE
 
@@ -171,29 +171,27 @@ def _decide(asked: Asked, digest: int, now_ms: int) -> ev.Event | Refusal:
     """The order as an event, once it is known what it is matched with and that its customer can cover it."""
     command, customer, market = asked.command, asked.customer, asked.market
     waited = asked.gone is not None and asked.gone.waits is not None
-    position = positions.of(market, customer.id) or Position(customer, market)
-    before: list[Change] = []
-    if asked.gone is not None:
-        gone = asked.gone
-        before.append(positions.rests(gone.selection.id, gone.side, -positions.at_risk(gone)))
+    position = asked.exchange.positions.get(customer.id) or Position(customer, market)
     on_close = command.kind == "on_close"
     found = matching.UNMATCHED if on_close else matching.match(asked)
     if _waits(asked) and not waited and (not asked.exchange.terms.passive_exempt or found.matched_m or found.why):
         return _wait(asked, position, digest, now_ms)
-    changes = before
-    own = asked.selection.id
-    if found.matched_m:
-        changes = [*before, *(positions.matched(own, asked.side, price, stake_m) for _, price, stake_m in found.fills)]
-        changes += [positions.matched(own, asked.side, price, stake_m) for price, stake_m, _ in found.crosses]
+    own, side = asked.selection.id, asked.side
     left_m = command.stake_m - found.matched_m
     lapsed_m = left_m if found.why is not None else 0
-    if left_m and not lapsed_m:
-        risk_m = positions.open_m(asked.side, command.price, left_m, on_close=on_close)
-        changes = [*changes, positions.rests(own, asked.side, risk_m)]
-    change_m = positions.exposure(position, changes) - position.exposure_m
-    refusal = cover(customer, change_m, now_ms)
-    if refusal is not None:
-        return refusal
+    rests_m = positions.open_m(side, command.price, left_m - lapsed_m, on_close=on_close)
+    changes = [positions.rests(own, side, rests_m)]
+    if asked.gone is not None:
+        changes.append(positions.rests(own, side, -positions.at_risk(asked.gone)))
+    if found.matched_m:
+        changes.extend(positions.matched(own, side, price, stake_m) for _, price, stake_m in found.fills)
+        changes.extend(positions.matched(own, side, price, stake_m) for price, stake_m, _ in found.crosses)
+    change = changes[0] if len(changes) == 1 else positions.together(changes)
+    change_m = positions.exposure(position, (change,)) - position.exposure_m
+    if change_m > 0:
+        refusal = cover(customer, change_m, now_ms)
+        if refusal is not None:
+            return refusal
     fills, crosses = matching.with_exposures(asked, found) if found.matched_m else ((), ())
     return ev.OrderPlaced(
         now_ms,
@@ -204,7 +202,7 @@ def _decide(asked: Asked, digest: int, now_ms: int) -> ev.Event | Refusal:
         market.fixture.id,
         market.id,
         own,
-        asked.side.value,
+        side.value,
         command.price,
         command.stake_m,
         on_close,
@@ -317,7 +315,7 @@ def apply_placed(book: Book, event: ev.OrderPlaced) -> None:
             _leave(exchange, position)
     if event.exposure_m:
         position.exposure_m += event.exposure_m
-        ledger.post(book, customer, event)
+        ledger.expose(customer, event.exposure_m)
     exchange.changed[event.selection] = None
     book.traded[event.fixture, event.market] = market
 
@@ -356,7 +354,7 @@ def _rest(exchange: Exchange, position: Position, order: Order) -> None:
         book.add(order)
     position.resting += 1
     position.customer.resting += 1
-    positions.make(position, [positions.rests(name, order.side, positions.at_risk(order))])
+    positions.make(position, positions.rests(name, order.side, positions.at_risk(order)))
 
 
 def _apply_matches(book: Book, exchange: Exchange, position: Position, event: ev.OrderPlaced) -> tuple[int, int]:
@@ -374,7 +372,6 @@ def _apply_matches(book: Book, exchange: Exchange, position: Position, event: ev
         _trade(book, position, Trade(ts_ms, event.id, own, side, cross.price, cross.stake_m, house=True))
         matched_m += cross.stake_m
         paid += cross.stake_m * cross.price
-    ledger.post_others(book, event)
     return matched_m, paid
 
 
@@ -383,13 +380,15 @@ def _fill(book: Book, exchange: Exchange, fill: ev.Fill, ts_ms: int, *, house: b
     order = book.orders[fill.maker]
     position = exchange.positions[fill.customer]
     name = fill.selection
-    positions.make(position, positions.filled(order, order.stake_m, fill.price, fill.stake_m))
+    positions.make(position, positions.filled(order, order.stake_m, fill.stake_m))
     exchange.books[name].take((fill,))
     order.matched_m += fill.stake_m
     order.paid += fill.stake_m * fill.price
     position.trades.append(Trade(ts_ms, order.id, name, order.side.value, fill.price, fill.stake_m, house))
     book.trades += 1
-    position.exposure_m += fill.exposure_m
+    if fill.exposure_m:
+        position.exposure_m += fill.exposure_m
+        ledger.expose(position.customer, fill.exposure_m)
     if not order.stake_m:
         position.resting -= 1
         position.customer.resting -= 1
@@ -403,7 +402,7 @@ def _trade(book: Book, position: Position, trade: Trade) -> None:
     """The taker's side."""
     position.trades.append(trade)
     book.trades += 1
-    positions.make(position, [positions.matched(trade.selection, trade.side, trade.price, trade.stake_m)])
+    positions.make(position, positions.matched(trade.selection, trade.side, trade.price, trade.stake_m))
 
 
 # An order waits for the in-play delay.
@@ -436,9 +435,9 @@ def apply_pending(book: Book, event: ev.OrderPending) -> None:
     book.orders[order.id] = position.orders[order.id] = order
     position.resting += 1
     customer.resting += 1
-    positions.make(position, [positions.rests(selection.id, order.side, positions.at_risk(order))])
+    positions.make(position, positions.rests(selection.id, order.side, positions.at_risk(order)))
     position.exposure_m += event.exposure_m
-    ledger.post(book, customer, event)
+    ledger.expose(customer, event.exposure_m)
     note(book, order)
 
 
@@ -508,7 +507,7 @@ def _position_of(market: Market, customer_id: str) -> Position:
 def take_back(book: Book, exchange: Exchange, position: Position, order: Order, ts_ms: int) -> None:
     """What rests of an order is taken out of wherever it rests. An order without any match is forgotten."""
     name = order.selection.id
-    positions.make(position, [positions.rests(name, order.side, -positions.at_risk(order))])
+    positions.make(position, positions.rests(name, order.side, -positions.at_risk(order)))
     position.resting -= 1
     position.customer.resting -= 1
     if order.waits is not None:
@@ -575,7 +574,7 @@ def apply_cancelled(book: Book, event: ev.OrdersCancelled) -> None:
 def _settle_up(book: Book, exchange: Exchange, position: Position, event: ev.OrdersCancelled | ev.OrderReduced) -> None:
     """The exposure that goes with it; and a position that holds nothing is forgotten."""
     position.exposure_m += event.exposure_m
-    ledger.post(book, position.customer, event)
+    ledger.expose(position.customer, event.exposure_m)
     book.traded[event.fixture, event.market] = position.market
     if not position.orders and not position.trades:
         _leave(exchange, position)
@@ -618,7 +617,7 @@ def apply_reduced(book: Book, event: ev.OrderReduced) -> None:
     assert exchange is not None
     position = exchange.positions[event.customer]
     less_m = at_risk_of(order, order.stake_m - event.by_m) - positions.at_risk(order)
-    positions.make(position, [positions.rests(order.selection.id, order.side, less_m)])
+    positions.make(position, positions.rests(order.selection.id, order.side, less_m))
     if order.on_close:
         order.stake_m -= event.by_m
     else:

@@ -48,38 +48,75 @@ def rests(selection: str, side: int, amount_m: int) -> Change:
     return (selection, 0, 0, amount_m, 0) if side == BACK else (selection, 0, 0, 0, amount_m)
 
 
-def filled(order: Order, rested_m: int, price: int, stake_m: int) -> tuple[Change, Change]:
+def filled(order: Order, rested_m: int, stake_m: int) -> Change:
     """What a match of a part of a resting order changes, of which so much rested: less of it is open, and the match."""
-    side, name = order.side, order.selection.id
-    less_m = open_m(side, order.price, rested_m) - open_m(side, order.price, rested_m - stake_m)
-    return rests(name, side, -less_m), matched(name, side, price, stake_m)
+    price, name = order.price, order.selection.id
+    payout_m = stake_m * price // PRICE_ONE
+    if order.side is BACK:
+        return name, payout_m, -stake_m, -stake_m, 0
+    left_m = rested_m - stake_m
+    less_m = rested_m * price // PRICE_ONE - left_m * price // PRICE_ONE - stake_m
+    return name, -payout_m, stake_m, 0, -less_m
+
+
+def together(changes: Sequence[Change]) -> Change:
+    """Several changes of one line as one."""
+    name, win_m, staked_m, back_m, lay_m = changes[0]
+    for change in changes[1:]:
+        win_m += change[1]
+        staked_m += change[2]
+        back_m += change[3]
+        lay_m += change[4]
+    return name, win_m, staked_m, back_m, lay_m
 
 
 def exposure(position: Position, changes: Sequence[Change] = ()) -> int:
     """What the worst outcome costs, at least 0, once these changes have been made; minor units."""
-    lines = position.lines
+    lines, market = position.lines, position.market
+    exchange = market.exchange
+    assert exchange is not None
     back_m, staked_m = position.back_m, position.staked_m
+    if len(changes) == 1 and market.winners == 1:
+        return _exposure_with(lines, back_m, staked_m, exchange.outcomes, changes[0])
     if changes:
         lines = {name: Line(line.back_m, line.lay_m, line.win_m) for name, line in lines.items()}
         for change in changes:
             add(lines, change)
             staked_m += change[2]
             back_m += change[3]
-    market = position.market
-    exchange = market.exchange
-    assert exchange is not None
     if market.winners == 1:
-        worst_m = 0
-        if len(lines) < exchange.outcomes:
-            worst_m = back_m if staked_m >= 0 else back_m - staked_m
-        for line in lines.values():
-            cost_m = back_m - line.back_m + line.lay_m
-            paid_m = staked_m + line.win_m
-            if paid_m < 0:
-                cost_m -= paid_m
-            worst_m = max(worst_m, cost_m)
-        return worst_m
+        return _exposure_with(lines, back_m, staked_m, exchange.outcomes, _UNCHANGED)
     return _exposure_of_many(lines, back_m, staked_m, market.winners, exchange.outcomes)
+
+
+_UNCHANGED: Change = ("", 0, 0, 0, 0)
+
+
+def _exposure_with(lines: dict[str, Line], back_m: int, staked_m: int, outcomes: int, change: Change) -> int:
+    """Where one selection wins and one line changes: no line is copied for that."""
+    changed, more_win_m, more_staked_m, more_back_m, more_lay_m = change
+    back_m += more_back_m
+    staked_m += more_staked_m
+    worst_m = 0
+    touched = len(lines)
+    if changed and changed not in lines:
+        touched += 1
+        cost_m = back_m - more_back_m + more_lay_m
+        paid_m = staked_m + more_win_m
+        worst_m = max(worst_m, cost_m if paid_m >= 0 else cost_m - paid_m)
+    if touched < outcomes:
+        worst_m = max(worst_m, back_m if staked_m >= 0 else back_m - staked_m)
+    for name, line in lines.items():
+        cost_m = back_m - line.back_m + line.lay_m
+        paid_m = staked_m + line.win_m
+        if name == changed:
+            cost_m += more_lay_m - more_back_m
+            paid_m += more_win_m
+        if paid_m < 0:
+            cost_m -= paid_m
+        if cost_m > worst_m:  # noqa: PLR1730  (max() costs more than the rest of the line)
+            worst_m = cost_m
+    return worst_m
 
 
 def _exposure_of_many(lines: dict[str, Line], back_m: int, staked_m: int, winners: int, outcomes: int) -> int:
@@ -104,12 +141,11 @@ def add(lines: dict[str, Line], change: Change) -> None:
         del lines[name]
 
 
-def make(position: Position, changes: Sequence[Change]) -> None:
-    """Make changes."""
-    for change in changes:
-        add(position.lines, change)
-        position.staked_m += change[2]
-        position.back_m += change[3]
+def make(position: Position, change: Change) -> None:
+    """Make a change."""
+    add(position.lines, change)
+    position.staked_m += change[2]
+    position.back_m += change[3]
 
 
 def of(market: Market, customer_id: str) -> Position | None:
@@ -151,11 +187,11 @@ def recount(position: Position) -> None:
     position.lines, position.back_m, position.staked_m = {}, 0, 0
     for order in position.orders.values():
         if order.stake_m:
-            make(position, [rests(order.selection.id, order.side, at_risk(order))])
+            make(position, rests(order.selection.id, order.side, at_risk(order)))
     for trade in position.trades:
         stands = standing(position.market, trade)
         if stands is not None:
-            make(position, [matched(trade.selection, trade.side, stands, trade.stake_m)])
+            make(position, matched(trade.selection, trade.side, stands, trade.stake_m))
 
 
 def carry(book: Book, order: Order) -> None:
