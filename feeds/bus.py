@@ -6,13 +6,14 @@ sent now is dropped and said to be, and the session tells everything anew when t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, Self
 
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.errors import OutboundBufferLimitError
+from nats.errors import NoRespondersError, OutboundBufferLimitError
 from nats.errors import TimeoutError as NatsTimeoutError
 
 from config.settings import Role
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 Handler = Callable[[bytes], None]
 _FLUSH_TIMEOUT_S = 10
+_ABSENT_S = 0.5
+"""An engine that is not there is not asked again at once."""
 _log = structlog.get_logger("feeds.bus")
 
 
@@ -48,7 +51,7 @@ class Bus(Protocol):
 
 
 class NatsBus:
-    """Over NATS, as the ingestor role."""
+    """Over NATS, as the ingestor role; or as a gateway, who asks and is answered."""
 
     def __init__(self) -> None:
         """Use `connect`."""
@@ -58,16 +61,16 @@ class NatsBus:
         self._returns: list[Callable[[], None]] = []
 
     @classmethod
-    async def connect(cls, settings: Nats, name: str = "ingestor") -> Self:
+    async def connect(cls, settings: Nats, name: str = "ingestor", role: Role = Role.INGESTOR) -> Self:
         """Raises ConnectionError: no server within the attempts that the settings give, or a wrong password."""
-        bus, client, password = cls(), Client(), settings.password(Role.INGESTOR)
+        bus, client, password = cls(), Client(), settings.password(role)
         try:
             await client.connect(
                 list(settings.urls),
                 name=name,
-                user=Role.INGESTOR.value if password else None,
+                user=role.value if password else None,
                 password=password or None,
-                inbox_prefix=Role.INGESTOR.inbox_prefix,
+                inbox_prefix=role.inbox_prefix,
                 allow_reconnect=False,  # a refusal ends it at once; a server that is not there yet is tried again
                 max_reconnect_attempts=settings.connect_attempts_max,
                 connect_timeout=settings.connect_timeout_ms / 1000,  # type: ignore[arg-type]
@@ -80,7 +83,7 @@ class NatsBus:
             reason = str(bus._last or error) or repr(error)  # before closing, which complains of the closed socket
             await client.close()
             if "authorization" in reason.lower():
-                reason += f": nats.{Role.INGESTOR.value}_password is {'wrong' if password else 'not set'}"
+                reason += f": nats.{role.value}_password is {'wrong' if password else 'not set'}"
             raise ConnectionError(reason) from error
         client.options["allow_reconnect"] = True
         client.options["max_reconnect_attempts"] = settings.reconnect_attempts_max
@@ -116,6 +119,17 @@ class NatsBus:
 
         await self._client.subscribe(subject, cb=handle)
         await self.flush()
+
+    async def request(self, subject: str, payload: bytes, timeout_s: float) -> bytes | None:
+        """Ask; None: no answer in time, or nobody there."""
+        try:
+            reply = await self._client.request(subject, payload, timeout=timeout_s)
+        except NoRespondersError:
+            await asyncio.sleep(_ABSENT_S)
+            return None
+        except (NatsTimeoutError, OutboundBufferLimitError):
+            return None
+        return reply.data
 
     def on_return(self, call: Callable[[], None]) -> None:
         self._returns.append(call)

@@ -6,9 +6,10 @@ Prices stay the JSON numbers they came as: kept as keys, compared, never compute
 from __future__ import annotations
 
 from functools import lru_cache
+from heapq import nlargest, nsmallest
 from math import inf
 
-from core.units import PRICE_MAX, PRICE_MIN
+from core.units import MONEY_MAX, PRICE_MAX, PRICE_MIN
 from feeds.betfair.stream import (
     DepthChanges,
     LevelChanges,
@@ -36,6 +37,15 @@ def price_of(number: float) -> int:
         return 0
     price = round(number * 10_000)
     return price if PRICE_MIN <= price <= PRICE_MAX else 0
+
+
+Offers = list[tuple[float, float]]
+"""(price, size), best first."""
+
+
+def stake_of(size: float) -> int:
+    """A size in minor units, to the nearest; 0: none, or not a sum that could be one."""
+    return round(size * 100) if 0 < size * 100 < MONEY_MAX else 0
 
 
 class Depth:
@@ -83,31 +93,40 @@ class Depth:
         self.lay = best
         return True
 
+    def offers(self, levels: int) -> tuple[Offers, Offers]:
+        """The best of them, to back and to lay."""
+        return nlargest(levels, self._back.items()), nsmallest(levels, self._lay.items())
+
 
 class Levels:
-    """A book by level: the best few prices, 0 the best."""
+    """A book by level: the best few prices with their sizes, 0 the best."""
 
     __slots__ = ("_back", "_lay", "back", "lay")
 
     def __init__(self) -> None:
-        self._back: dict[int, float] = {}
-        self._lay: dict[int, float] = {}
+        self._back: dict[int, tuple[float, float]] = {}
+        self._lay: dict[int, tuple[float, float]] = {}
         self.back = 0.0
         self.lay = inf
 
     def change_back(self, changes: LevelChanges) -> None:
         _change_levels(self._back, changes)
-        self.back = self._back[min(self._back)] if self._back else 0.0
+        self.back = self._back[min(self._back)][0] if self._back else 0.0
 
     def change_lay(self, changes: LevelChanges) -> None:
         _change_levels(self._lay, changes)
-        self.lay = self._lay[min(self._lay)] if self._lay else inf
+        self.lay = self._lay[min(self._lay)][0] if self._lay else inf
+
+    def offers(self, levels: int) -> tuple[Offers, Offers]:
+        """The best of them, to back and to lay; a price once, whatever was said of levels."""
+        back, lay = dict(self._back.values()), dict(self._lay.values())
+        return nlargest(levels, back.items()), nsmallest(levels, lay.items())
 
 
-def _change_levels(levels: dict[int, float], changes: LevelChanges) -> None:
+def _change_levels(levels: dict[int, tuple[float, float]], changes: LevelChanges) -> None:
     for level, price, size in changes:
         if size > 0:
-            levels[level] = price
+            levels[level] = price, size
         else:
             levels.pop(level, None)
 
@@ -172,6 +191,15 @@ class Runner:
             return False
         self.price = price
         return True
+
+    def offers(self, levels: int) -> tuple[Offers, Offers]:
+        """What is available to back and to lay, without what cross matching implies; of a book that was told only with
+        that, with it.
+        """
+        for book in (self.depth, self.best, self.displayed):
+            if book is not None and (book.back or book.lay != inf):
+                return book.offers(levels)
+        return [], []
 
 
 class Market:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from core.messages.commands import NamedPrice
 from core.messages.feed import (
@@ -33,9 +34,11 @@ from core.messages.feed import (
     Settlement,
     StartingPrices,
     Suspend,
+    Withdrawal,
 )
 from feeds.betfair import words
-from feeds.betfair.market import Market, Runner
+from feeds.betfair.market import Market, Offers, Runner, price_of, stake_of
+from feeds.makers import Depth, Levels
 
 if TYPE_CHECKING:
     from feeds.betfair.stream import MarketDefinition, Message
@@ -74,6 +77,10 @@ class _Told(Struct, eq=False):
     """What was rolled back last."""
     starting_prices: dict[str, int] = field(default_factory=dict)
     """By selection."""
+    withdrawn: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of an exchange market, by selection: reduction factor, and when, our time."""
+    reinstated: bool = False
+    """Withdrawals were taken back."""
     runners: tuple[tuple[str, Runner], ...] = ()
     """The books of the head's selections."""
     selections: dict[str, None] = field(default_factory=dict)
@@ -84,7 +91,8 @@ class Normaliser:
     """Betfair's messages in, ours out; provider, producer and sequence are the session's to fill.
 
     `prefix` makes ids ours: a recording that is played a second time needs another, since its first run is settled.
-    `to_local_ms` maps Betfair's time to ours, for the start of fixtures; a replay shifts them.
+    `to_local_ms` maps Betfair's time to ours, for the start of fixtures; a replay shifts them. With `exchange`, markets
+    are told with exchange terms, and who is withdrawn with his reduction factor.
     """
 
     def __init__(
@@ -93,6 +101,8 @@ class Normaliser:
         prefix: str = f"{PROVIDER}:",
         to_local_ms: Callable[[int], int] = lambda ts_ms: ts_ms,
         refresh_ms: int = 20_000,
+        *,
+        exchange: bool = False,
     ) -> None:
         self.ts_ms = 0
         """Betfair's time, of the last message."""
@@ -100,6 +110,9 @@ class Normaliser:
         """Times that a book was crossed at the end of a message."""
         self.ignored = 0
         """Changes of markets for which there was no room."""
+        self.exchanges: dict[str, tuple[str, str, str]] = {}
+        """Betfair's id -> fixture, market and ladder, of those told with exchange terms."""
+        self._exchange = exchange
         self._markets_max = markets_max
         self._refresh_ms = refresh_ms
         self._prefix = prefix
@@ -163,8 +176,24 @@ class Normaliser:
             if told.head is not None:
                 yield self._image(told, told.head)
                 yield from self._say_starting_prices(told, told.starting_prices)
+                yield from self._say_withdrawals(told)
                 yield from self._say_undone(told)
                 yield from self._say_verdict(told)
+
+    def depth(self, market_id: str, levels: int) -> Depth | None:
+        """What is on offer in an exchange market, as orders would have it: the best few levels of each selection.
+
+        A selection whose book is crossed, which cannot be, is left out: nothing is known of it. None: it is over.
+        """
+        told = self._markets.get(market_id)
+        if told is None or told.status is FeedStatus.CLOSED:
+            return None
+        found = {}
+        for selection, runner in told.runners:
+            back, lay = runner.offers(levels) if runner.offered else ([], [])
+            if not (back and lay and back[0][0] >= lay[0][0]):
+                found[selection] = Levels(_levels(lay), _levels(back))
+        return found
 
     def _new(self, market_id: str) -> _Told | None:
         """Room for one more market; the oldest closed one makes room, if need be."""
@@ -179,6 +208,7 @@ class Normaliser:
     def _forget(self, market_id: str) -> None:
         told = self._markets.pop(market_id)
         self._touched.pop(market_id, None)
+        self.exchanges.pop(market_id, None)
         if told.fixture is not None:
             del told.fixture.starts[told.id]
             if not told.fixture.starts:
@@ -196,9 +226,11 @@ class Normaliser:
         if definition is None:
             yield from self._say_offer(told, FeedStatus.SUSPENDED, in_play=told.in_play)
             return
-        renamed = redefined and _define(told, definition)
+        renamed = redefined and self._define(told, definition)
         if redefined and told.head is not None:
             yield from self._say_fixture(told, definition)
+            if told.head.exchange is not None:
+                self.exchanges[market.id] = _fixture_id(told), told.id, told.head.exchange.ladder
         status = words.status(definition)
         if self._late and status is FeedStatus.ACTIVE:
             status = FeedStatus.SUSPENDED
@@ -207,7 +239,25 @@ class Normaliser:
             found = told.starting_prices | words.starting_prices(definition, told.selections)
             if found != told.starting_prices:
                 yield from self._say_starting_prices(told, found)
+            if self._withdraw(told, definition):
+                yield from self._say_withdrawals(told)
             yield from self._say_results(told, words.verdict(definition, told.selections))
+
+    def _define(self, told: _Told, definition: MarketDefinition) -> bool:
+        """Take in what images tell of a definition; True: it has changed. One without runners is none yet."""
+        was, told.defined = told.defined, definition
+        if was is not None and was.runners == definition.runners and words.headline(was) == words.headline(definition):
+            return False
+        head = words.head(definition)
+        if not self._exchange:
+            head = replace(head, exchange=None)
+        if head == told.head or not head.selections:
+            return False
+        told.head = head
+        runners = told.market.runners
+        told.runners = tuple((key, runners[runner]) for key, _, runner in head.selections if runner in runners)
+        told.selections.update((key, None) for key, _, _ in head.selections)
+        return True
 
     def _say_fixture(self, told: _Told, definition: MarketDefinition) -> Iterator[FeedMessage]:
         fixture = told.fixture
@@ -250,6 +300,29 @@ class Normaliser:
         if prices and told.head is not None:
             named = tuple(NamedPrice(selection, price) for selection, price in prices.items())
             yield StartingPrices(PROVIDER, "", 0, self.ts_ms, _fixture_id(told), told.id, named)
+
+    def _withdraw(self, told: _Told, definition: MarketDefinition) -> bool:
+        """Take in who is removed from an exchange market; True: that has changed."""
+        if told.head is None or told.head.exchange is None:
+            return False
+        found = {}
+        for selection, (factor_bp, removed) in words.reductions(definition, told.selections).items():
+            at_ms = self.ts_ms if removed is None else int(removed.timestamp() * 1000)
+            known = told.withdrawn.get(selection)
+            # The first word on the time stands: told again with another one, it would be a correction.
+            found[selection] = factor_bp, known[1] if known else min(max(1, self._to_local_ms(at_ms)), _MILLIS_MAX)
+        if found == told.withdrawn:
+            return False
+        told.reinstated |= bool(told.withdrawn.keys() - found.keys())
+        told.withdrawn = found
+        return True
+
+    def _say_withdrawals(self, told: _Told) -> Iterator[FeedMessage]:
+        if told.reinstated:
+            yield Rollback(PROVIDER, "", 0, self.ts_ms, _fixture_id(told), (told.id,), "withdrawals")
+        for selection, (factor_bp, at_ms) in told.withdrawn.items():
+            place = _fixture_id(told), told.id, selection
+            yield Withdrawal(PROVIDER, "", 0, self.ts_ms, *place, 0, at_ms, factor_bp)
 
     def _say_results(self, told: _Told, verdict: Verdict) -> Iterator[FeedMessage]:
         """Results or a cancel. What was said and stands no more is taken back, but where results correct results."""
@@ -299,22 +372,12 @@ class Normaliser:
             winners=winners,
             delay_ms=head.delay_ms,
             starting_price=head.starting_price,
+            exchange=head.exchange,
         )
 
 
-def _define(told: _Told, definition: MarketDefinition) -> bool:
-    """Take in what images tell of a definition; True: it has changed. One without runners is none yet."""
-    was, told.defined = told.defined, definition
-    if was is not None and was.runners == definition.runners and words.headline(was) == words.headline(definition):
-        return False
-    head = words.head(definition)
-    if head == told.head or not head.selections:
-        return False
-    told.head = head
-    runners = told.market.runners
-    told.runners = tuple((key, runners[runner]) for key, _, runner in head.selections if runner in runners)
-    told.selections.update((key, None) for key, _, _ in head.selections)
-    return True
+def _levels(offers: Offers) -> dict[int, int]:
+    return {price: stake_m for number, size in offers if (price := price_of(number)) and (stake_m := stake_of(size))}
 
 
 def _fixture_id(told: _Told) -> str:

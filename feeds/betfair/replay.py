@@ -3,6 +3,9 @@
 Provider time stamps stay the recording's: the engine compares them with one another only. Start times would be long
 past, so fixtures are shifted: the recording's time at the first message that is played is now, and from there on it
 runs `speed` times as fast as the wall clock (with no pace: as fast).
+
+With makers, markets are told as exchange markets, and the recorded depth becomes orders of simulated makers, accounts
+`maker-1`, `maker-2`, ... (feeds/makers.py). They need a second connection, as a gateway: an ingestor places no orders.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import re
 import signal
 import sys
 import time
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +26,11 @@ import structlog
 import uvloop
 from msgspec import Struct
 
+from config.settings import Role
 from feeds.betfair.normalise import PROVIDER, Normaliser
 from feeds.betfair.recording import RecordingError, read
 from feeds.bus import NatsBus
+from feeds.makers import Makers
 from feeds.session import Session, now_ms
 
 if TYPE_CHECKING:
@@ -31,6 +38,9 @@ if TYPE_CHECKING:
     from core.messages.feed import FeedMessage
     from feeds.betfair.stream import LineError, Message
 
+_LEVELS_MAX = 10
+"""Of a side of a selection that makers follow, the best ones. With 40 runners these are 800 orders, and a customer may
+have a thousand (limits.orders_customer_max)."""
 _LINES_PER_TURN = 50
 """Without a pace, lines between two turns of the loop: some 0.5 ms."""
 _log = structlog.get_logger("feeds.betfair.replay")
@@ -98,14 +108,16 @@ async def replay(
     stop: asyncio.Event,
     prefix: str = f"{PROVIDER}:",
     lead_ms: int | None = None,
+    makers: Makers | None = None,
 ) -> ReplayStats:
     """Play a recording through a session until its end or `stop`; `speed` None: as fast as it is taken.
 
     With `lead_ms`, what lies longer before the first start is taken in at once and told as an image. Unreadable lines
-    are reported and passed over. Afterwards nothing of it is on offer any more; the session lives on, and is its
-    owner's to end. Raises RecordingError for a file that cannot be read to its end, after what was before was told.
+    are reported and passed over. `makers` make its markets. Afterwards nothing of it is on offer any more; the session
+    lives on, and is its owner's to end. Raises RecordingError for a file that cannot be read to its end, after what was
+    before was told.
     """
-    play = _Play(session, Pace(speed, stop), prefix, lead_ms, str(path))
+    play = _Play(session, Pace(speed, stop), prefix, lead_ms, str(path), makers)
     stats, began = play.stats, time.monotonic()
 
     def report(error: LineError) -> None:
@@ -129,13 +141,26 @@ async def replay(
 class _Play:
     """One recording on its way through a session."""
 
-    def __init__(self, session: Session, pace: Pace, prefix: str, lead_ms: int | None, recording: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        pace: Pace,
+        prefix: str,
+        lead_ms: int | None,
+        recording: str,
+        makers: Makers | None,
+    ) -> None:
         self.stats = ReplayStats(recording)
         self._session = session
         self._pace = pace
         self._lead_ms = lead_ms
         settings = session.settings
-        self._normaliser = Normaliser(settings.markets_max, prefix, pace.to_local_ms, settings.refresh_ms)
+        self._makers = makers
+        self._made: dict[str, None] = {}
+        """Markets that have makers, by Betfair's id."""
+        self._normaliser = Normaliser(
+            settings.markets_max, prefix, pace.to_local_ms, settings.refresh_ms, exchange=makers is not None
+        )
         self._playing = False
 
     async def next(self, message: Message) -> None:
@@ -177,6 +202,17 @@ class _Play:
         if messages:
             self.stats.messages += len(messages)
             await self._session.publish(messages)
+        if self._makers is not None and len(self._normaliser.exchanges) != len(self._made):
+            self._make(self._makers)
+
+    def _make(self, makers: Makers) -> None:
+        """Makers for the markets that have none yet."""
+        normaliser, known = self._normaliser, self._made
+        self._made = dict.fromkeys(normaliser.exchanges)
+        for market_id in self._made:
+            if market_id not in known:
+                look = partial(normaliser.depth, market_id, _LEVELS_MAX)
+                makers.follow(*normaliser.exchanges[market_id], look)
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -202,6 +238,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="NAME",
         help="goes into all ids: a recording once settled can be played again",
     )
+    command.add_argument(
+        "--exchange",
+        action="store_true",
+        help="as exchange markets, whose recorded depth becomes orders of simulated makers; also connects as a gateway",
+    )
     command.add_argument("--stay", action="store_true", help="go on being heard after the end, until Ctrl-C")
     command.set_defaults(run=run)
 
@@ -222,18 +263,22 @@ async def _main(args: argparse.Namespace, settings: Settings) -> int:
     speed = None if args.max else args.speed
     prefix = f"{PROVIDER}:{args.run_name}:" if args.run_name else f"{PROVIDER}:"
     lead_ms = None if args.lead is None else int(args.lead * 1000)
-    bus = await NatsBus.connect(settings.nats, f"replay {args.producer}")
-    try:
-        async with Session(bus, PROVIDER, args.producer, settings.ingest) as session:
-            plays = [
-                replay(session, path, speed=speed, stop=stop, prefix=prefix, lead_ms=lead_ms) for path in args.files
-            ]
-            ended = await asyncio.gather(*plays, return_exceptions=True)
-            status = max(map(_report, ended))
-            if args.stay:
-                await stop.wait()
-    finally:
-        await bus.close()
+    async with AsyncExitStack() as stack:
+        bus = await NatsBus.connect(settings.nats, f"replay {args.producer}")
+        stack.push_async_callback(bus.close)
+        makers = None
+        if args.exchange:
+            gateway = await NatsBus.connect(settings.nats, f"makers {args.producer}", Role.GATEWAY)
+            stack.push_async_callback(gateway.close)
+            makers = await stack.enter_async_context(Makers(gateway, settings.limits))
+        session = await stack.enter_async_context(Session(bus, PROVIDER, args.producer, settings.ingest))
+        plays = [
+            replay(session, path, speed=speed, stop=stop, prefix=prefix, lead_ms=lead_ms, makers=makers)
+            for path in args.files
+        ]
+        status = max(map(_report, await asyncio.gather(*plays, return_exceptions=True)))
+        if args.stay:
+            await stop.wait()
     return status
 
 

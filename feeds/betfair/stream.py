@@ -19,6 +19,7 @@ _Number = Annotated[str, Meta(pattern="^[0-9]{1,20}$")]
 _Millis = Annotated[int, Meta(ge=0, le=10**14)]
 _SelectionId = Annotated[int, Meta(ge=0, le=2**53)]
 _Handicap = Annotated[float, Meta(ge=-10_000, le=10_000)]
+_Percent = Annotated[float, Meta(ge=0, le=100)]
 _Time = Annotated[datetime, Meta(tz=True)]
 _Count = Annotated[int, Meta(ge=0, le=100_000)]
 MarketId = Annotated[str, Meta(pattern="^[0-9]{1,4}[.][0-9]{1,20}$")]
@@ -37,6 +38,12 @@ class RunnerDefinition(Struct, frozen=True, gc=False, rename="camel"):
     removal_date: _Time | None = None
     bsp: float | Words | None = None
     """Starting price."""
+
+
+class PriceLadder(Struct, frozen=True, gc=False):
+    """Which prices orders may have: "CLASSIC", "FINEST", "LINE_RANGE"."""
+
+    type: _Word = ""
 
 
 class MarketDefinition(Struct, frozen=True, gc=False, rename="camel"):
@@ -63,6 +70,10 @@ class MarketDefinition(Struct, frozen=True, gc=False, rename="camel"):
     bsp_reconciled: bool = False
     cross_matching: bool = False
     version: int = 0
+    market_base_rate: _Percent | Words | None = None
+    """Commission on net winnings."""
+    price_ladder_definition: PriceLadder | None = None
+    """Absent in older recordings: CLASSIC."""
 
 
 DepthChanges = tuple[tuple[float, float], ...]

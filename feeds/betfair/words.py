@@ -8,8 +8,10 @@
 * A bet delay, in seconds, holds while the market is in play, as ours does; what is above our 15 s is 15 s.
 * Starting prices hold once Betfair has reconciled them; they are averages, taken to their fourth place, the nearest.
   Where Betfair puts one right afterwards, the new one is told.
-* Removed runners have no price and are void at the end. Betfair's reduction factors are the exchange's affair: its
-  prices follow at once, and a bookmaker's Rule 4 is not told by them.
+* Removed runners have no price and are void at the end. Betfair's reduction factors are the exchange's affair: they are
+  told of exchange markets only, and a bookmaker's Rule 4 never is.
+* Exchange terms follow the definition: ladder, base rate, cross matching, starting price. Handicaps have FINEST where
+  nothing is said. What rests in a recording has waited its delay already, so an order that only rests is exempt.
 * At CLOSED: WINNER won, LOSER lost, REMOVED void; PLACED won where several win. More winners than `numberOfWinners`
   is a dead heat. All removed: cancelled. While one runner is ACTIVE, or what we do not know, there is no result.
 """
@@ -17,13 +19,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from math import isfinite
 from typing import Literal
 
 from msgspec import Struct
 
 from core.messages.feed import FeedStatus
 from core.messages.results import Result
+from core.messages.terms import ExchangeTerms
 from feeds.betfair.market import RunnerKey, key_of, price_of
 from feeds.betfair.stream import MarketDefinition
 
@@ -53,8 +58,12 @@ _FINAL = {"WINNER", "LOSER", "PLACED", "REMOVED"}
 _WINNERS_MAX = 100
 _DELAY_MAX_MS = 15_000
 _NAME_MAX = 200
+_COMMISSION_MAX_BP = 5_000
+_FACTOR_ONE_BP = 10_000
 _CONTROL = re.compile(r"[\x00-\x1f]+")
 _VOID: Literal[10000] = 10_000
+
+_LADDERS: Mapping[str, Literal["CLASSIC", "FINEST"]] = {"CLASSIC": "CLASSIC", "FINEST": "FINEST"}
 
 Verdict = tuple[Result, ...] | Literal["cancel"] | None
 """What a market definition says of the results."""
@@ -70,6 +79,7 @@ class Head(Struct, frozen=True, gc=False):
     starting_price: bool
     selections: tuple[tuple[str, str, RunnerKey], ...]
     """(id, name, key), in Betfair's order."""
+    exchange: ExchangeTerms | None
 
 
 def text(value: str, otherwise: str = "") -> str:
@@ -104,13 +114,46 @@ def head(definition: MarketDefinition) -> Head:
             (selection_id(key), text(runner.name, selection_id(key)), key)
             for key, runner in {key_of(runner): runner for runner in runners}.items()
         ),
+        terms(definition),
     )
 
 
-def headline(definition: MarketDefinition) -> tuple[str, str, str, int, int, bool]:
+def terms(definition: MarketDefinition) -> ExchangeTerms | None:
+    """What makes it an exchange market of ours; None: its prices are no odds, or of a ladder that we do not have."""
+    usual = "FINEST" if definition.betting_type in _ASIAN else "CLASSIC"
+    said = definition.price_ladder_definition
+    ladder = _LADDERS.get(usual if said is None else said.type)
+    if ladder is None or not _priced(definition):
+        return None
+    return ExchangeTerms(
+        ladder,
+        min(basis_points(definition.market_base_rate), _COMMISSION_MAX_BP),
+        cross=definition.cross_matching,
+        passive_exempt=True,
+        starting_price=definition.bsp_market,
+    )
+
+
+def basis_points(percent: float | str | None) -> int:
+    """Hundredths of a per cent, the nearest; 0 where there is no number."""
+    return round(percent * 100) if isinstance(percent, float) and isfinite(percent) else 0
+
+
+def reductions(definition: MarketDefinition, told: Iterable[str]) -> dict[str, tuple[int, datetime | None]]:
+    """Of the removed runners that were told: reduction factor in hundredths of a per cent; when, if that is said."""
+    removed = {selection_id(key_of(each)): each for each in definition.runners if each.status == "REMOVED"}
+    return {
+        selection: (min(max(basis_points(each.adjustment_factor), 0), _FACTOR_ONE_BP), each.removal_date)
+        for selection in told
+        if (each := removed.get(selection)) is not None
+    }
+
+
+def headline(definition: MarketDefinition) -> tuple[object, ...]:
     """With the runners, all that a head is made of."""
     kind = definition.market_type, definition.name, definition.betting_type
-    return *kind, definition.number_of_winners, definition.bet_delay, definition.bsp_market
+    exchange = definition.market_base_rate, definition.price_ladder_definition, definition.cross_matching
+    return *kind, definition.number_of_winners, definition.bet_delay, definition.bsp_market, *exchange
 
 
 def starting_prices(definition: MarketDefinition, told: Iterable[str]) -> dict[str, int]:

@@ -50,8 +50,8 @@ def parse(data: bytes, on_bad: Callable[[LineError], None] | None = None) -> lis
 class Reader:
     """A normaliser, and what it says to each line."""
 
-    def __init__(self) -> None:
-        self.normaliser = Normaliser(markets_max=3)
+    def __init__(self, *, exchange: bool = False) -> None:
+        self.normaliser = Normaliser(markets_max=3, exchange=exchange)
 
     def __call__(self, *lines: bytes) -> list[FeedMessage]:
         return [ours for message in parse(b"".join(lines)) for ours in self.normaliser.read(message)]

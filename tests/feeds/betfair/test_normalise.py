@@ -19,10 +19,12 @@ from core.messages.feed import (
     Settlement,
     StartingPrices,
     Suspend,
+    Withdrawal,
 )
 from core.messages.results import Result
+from core.messages.terms import ExchangeTerms
 from feeds.betfair.normalise import Normaliser
-from tests.feeds.betfair.lines import Reader, definition, line, parse
+from tests.feeds.betfair.lines import MARKET, Reader, definition, line, parse
 
 ACTIVE, SUSPENDED, CLOSED = FeedStatus.ACTIVE, FeedStatus.SUSPENDED, FeedStatus.CLOSED
 WIN, LOSE, VOID = (1, 0), (0, 0), (0, 10_000)
@@ -367,3 +369,96 @@ def test_after_the_stop_nothing_is_on_offer() -> None:
     (suspend,) = read.normaliser.stop()
     assert isinstance(suspend, Suspend)
     assert read.normaliser.stop() == []
+
+
+@pytest.mark.parametrize(
+    ("more", "terms"),
+    [
+        ({}, ExchangeTerms("CLASSIC", 0, cross=False, passive_exempt=True)),
+        ({"marketBaseRate": 6.5}, ExchangeTerms("CLASSIC", 650, cross=False, passive_exempt=True)),
+        ({"marketBaseRate": "NaN"}, ExchangeTerms("CLASSIC", 0, cross=False, passive_exempt=True)),
+        ({"marketBaseRate": 90}, ExchangeTerms("CLASSIC", 5_000, cross=False, passive_exempt=True)),
+        ({"crossMatching": True}, ExchangeTerms("CLASSIC", 0, cross=True, passive_exempt=True)),
+        (
+            {"bspMarket": True, "priceLadderDefinition": {"type": "CLASSIC"}},
+            ExchangeTerms("CLASSIC", 0, cross=False, passive_exempt=True, starting_price=True),
+        ),
+        (
+            {"priceLadderDefinition": {"type": "FINEST"}},
+            ExchangeTerms("FINEST", 0, cross=False, passive_exempt=True),
+        ),
+        (
+            {"bettingType": "ASIAN_HANDICAP_DOUBLE_LINE"},
+            ExchangeTerms("FINEST", 0, cross=False, passive_exempt=True),
+        ),
+        ({"priceLadderDefinition": {"type": "LINE_RANGE"}}, None),
+        ({"bettingType": "LINE"}, None),
+        ({"marketType": "EACH_WAY"}, None),
+    ],
+)
+def test_exchange_terms_follow_the_definition_where_they_are_wanted(
+    more: dict[str, Any], terms: ExchangeTerms | None
+) -> None:
+    told = line({"id": 11, "atb": [[2.0, 5]]}, marketDefinition=definition(**more))
+    for exchange, expected in ((True, terms), (False, None)):
+        reader = Reader(exchange=exchange)
+        image = reader(told)[1]
+        assert isinstance(image, MarketImage)
+        assert image.exchange == expected
+        assert (MARKET in reader.normaliser.exchanges) == (expected is not None)
+
+
+def removed(percent: float = 12.5, **more: Any) -> dict[str, Any]:
+    defined = definition(runners="11 ACTIVE,22 REMOVED", **more)
+    defined["runners"][1] |= {"adjustmentFactor": percent, "removalDate": "2026-01-01T11:00:00.000Z"}
+    return defined
+
+
+def withdrawals(messages: list[FeedMessage]) -> list[tuple[str, int, int, int]]:
+    return [
+        (message.selection, message.price, message.at_ms, message.reduction_bp)
+        for message in messages
+        if isinstance(message, Withdrawal)
+    ]
+
+
+def test_a_removed_runner_of_an_exchange_market_is_withdrawn_with_its_reduction_factor() -> None:
+    reader = Reader(exchange=True).opened()
+    eleven_ms = 1_767_265_200_000
+    assert withdrawals(reader(line(pt=5, marketDefinition=removed()))) == [("22", 0, eleven_ms, 1_250)]
+    assert withdrawals(reader(line(pt=6, marketDefinition=removed(bspMarket=True)))) == [], "told once"
+    assert withdrawals([*reader.normaliser.image()]) == [("22", 0, eleven_ms, 1_250)]
+    back = reader(line(pt=7, marketDefinition=definition()))
+    assert [message.what for message in back if isinstance(message, Rollback)] == ["withdrawals"]
+    assert withdrawals(back) == []
+    assert withdrawals(Reader().opened()(line(pt=5, marketDefinition=removed()))) == [], "a bookmaker has Rule 4"
+
+
+@pytest.mark.parametrize(
+    ("changes", "backs", "lays"),
+    [
+        # What is available to back is what others lay.
+        ([{"atb": [[2.0, 5], [1.9, 0.5]], "atl": [[2.2, 7]]}], {22_000: 700}, {20_000: 500, 19_000: 50}),
+        ([{"atb": [[2.0, 5]]}, {"atb": [[2.0, 0], [1.99, 3.333]]}], {}, {19_900: 333}),
+        ([{"batb": [[0, 2.0, 5], [1, 1.9, 4]]}], {}, {20_000: 500, 19_000: 400}),
+        ([{"atb": [[2.0, 5]], "bdatb": [[0, 2.1, 9]]}], {}, {20_000: 500}),  # the real, before what crossing implies
+        ([{"bdatl": [[0, 2.1, 9]]}], {21_000: 900}, {}),
+    ],
+)
+def test_the_depth_of_a_market_is_what_others_orders_would_be(
+    changes: list[dict[str, Any]], backs: dict[int, int], lays: dict[int, int]
+) -> None:
+    reader = Reader(exchange=True)
+    reader(line(marketDefinition=definition()), *(line({"id": 11, **change}) for change in changes))
+    assert reader.normaliser.depth(MARKET, 3) == {"11": (backs, lays), "22": ({}, {})}
+
+
+def test_a_crossed_book_is_not_passed_on_and_a_closed_market_has_no_depth() -> None:
+    reader = Reader(exchange=True)
+    reader(line({"id": 11, "atb": [[2.0, 5]], "atl": [[2.0, 5]]}, marketDefinition=definition()))
+    assert reader.normaliser.depth(MARKET, 3) == {"22": ({}, {})}
+    reader(line(marketDefinition=definition(runners="11 REMOVED,22 ACTIVE")))
+    assert reader.normaliser.depth(MARKET, 3) == {"11": ({}, {}), "22": ({}, {})}
+    reader(line(marketDefinition=definition("CLOSED", "11 REMOVED,22 WINNER")))
+    assert reader.normaliser.depth(MARKET, 3) is None
+    assert reader.normaliser.depth("1.99", 3) is None
