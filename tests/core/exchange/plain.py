@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from core.exchange.ladder import Side
-from core.exchange.orderbook import UNMATCHED, Fill, Lapse, Match, Order
+from core.exchange.orderbook import UNMATCHED, Fill, Lapse, Match, Order, Taken
 
 
 class PlainBook:
@@ -78,19 +78,25 @@ class PlainBook:
         ]
         return Match(tuple(fills), len(units), lapse if len(units) < stake_m else None)
 
-    def take(self, fills: Sequence[Fill]) -> None:
+    def take(self, fills: Sequence[Taken]) -> None:
         for fill in fills:
             self.reduce(fill.maker, fill.stake_m)
 
     def rest(self, order_id: str, customer: str, side: Side, price: int, stake_m: int) -> None:
-        self.orders.append(Order(order_id, customer, side, price, stake_m))
+        self.add(Order(order_id, customer, side, price, stake_m))
+
+    def add(self, order: Order) -> None:
+        assert order.stake_m > 0, order
+        assert self.order(order.id) is None, order
+        self.orders.append(order)
 
     def cancel(self, order_id: str) -> int:
         order = self.order(order_id)
         if order is None:
             return 0
         self.orders.remove(order)
-        return order.stake_m
+        stake_m, order.stake_m = order.stake_m, 0
+        return stake_m
 
     def reduce(self, order_id: str, by_m: int) -> int:
         order = self.order(order_id)
@@ -117,8 +123,8 @@ class PlainBook:
         order = self.order(order_id)
         if order is None:
             return None
-        self.cancel(order_id)
-        return self.place(order_id, order.customer, order.side, price, order.stake_m)
+        stake_m = self.cancel(order_id)
+        return self.place(order_id, order.customer, order.side, price, stake_m)
 
     def check_invariants(self) -> None:
         back, lay = self.best(Side.BACK), self.best(Side.LAY)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.exchange.ladder import FINEST, Side
-from core.exchange.orderbook import UNMATCHED, Fill, Lapse, Match, OrderBook
+from core.exchange.orderbook import UNMATCHED, Fill, Lapse, Match, Order, OrderBook
 from tests.core.exchange import tape
 from tests.core.exchange.plain import PlainBook
 from tests.core.exchange.tape import AnyBook, Placed, state
@@ -198,6 +198,34 @@ class TestChanges:
         assert [book.cancel(name) for name in book.orders_of("ann")] == [5, 5]
         assert state(book) == [("b", "bob", BACK, 20_200, 5)]
         assert book.orders_of("ann") == []
+
+
+class TestShared:
+    """Orders that somebody else holds too."""
+
+    def test_its_stake_is_kept_up_to_date(self, book: AnyBook) -> None:
+        first, second = Order("a", "ann", LAY, 20_000, 10), Order("b", "bob", LAY, 20_000, 10)
+        book.add(first)
+        book.add(second)
+        assert book.order("a") is first
+        book.take([Fill("a", "t", 20_000, 4)])
+        assert book.reduce("b", 3) == 3
+        assert (first.stake_m, second.stake_m) == (6, 7)
+        book.take([Fill("a", "u", 20_000, 6), Fill("b", "u", 20_000, 1)])
+        assert (first.stake_m, second.stake_m) == (0, 6)
+        assert list(book.resting(LAY)) == [second]
+        assert book.cancel("b") == 6
+        assert (second.stake_m, len(book)) == (0, 0)
+
+    @pytest.mark.parametrize("stake_m", [0, -1])
+    def test_what_has_no_stake_does_not_rest(self, book: AnyBook, stake_m: int) -> None:
+        with pytest.raises(AssertionError):
+            book.add(Order("a", "ann", LAY, 20_000, stake_m))
+
+    def test_an_id_rests_once(self, book: AnyBook) -> None:
+        book.add(Order("a", "ann", LAY, 20_000, 10))
+        with pytest.raises(AssertionError):
+            book.add(Order("a", "ann", LAY, 20_000, 10))
 
 
 @pytest.mark.parametrize("seed", range(3))
