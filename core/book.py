@@ -347,6 +347,16 @@ class Persistence(IntEnum):
     """It takes the starting price."""
 
 
+class Between(IntEnum):
+    """Who stood between backer and layer. Numbers stand in snapshots."""
+
+    NOBODY = 0
+    ACROSS = 1
+    """The house, in a match across selections: void if any selection is withdrawn after it."""
+    CLOSE = 2
+    """The house, at the starting price."""
+
+
 class Trade(Struct, frozen=True, gc=False, array_like=True):
     """One side of a match."""
 
@@ -356,8 +366,8 @@ class Trade(Struct, frozen=True, gc=False, array_like=True):
     side: int
     price: int
     stake_m: int
-    house: bool = False
-    """The house stood between, in a match across selections: void if any selection is withdrawn after it."""
+    between: int = 0
+    """A Between."""
 
 
 class Line(Struct, gc=False, eq=False):

@@ -16,11 +16,14 @@ from itertools import islice
 
 from core import ledger, markets, orders, positions, protection
 from core.book import DESK, Book, Exchange, Market, Order, Persistence, Position, Trade
+from core.exchange import starting
+from core.exchange.ladder import Side
 from core.limits import Limits
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
 from core.messages.results import multiplier
+from core.positions import Change
 from core.refusals import Refusal
 from core.units import payout_down, payout_up
 
@@ -113,13 +116,69 @@ def on_close(exchange: Exchange, selection: str) -> list[Order]:
 
 
 def starting_price(market: Market, selection: str, now_ms: int) -> ev.StartingPriceMatched:
-    """placeholder"""
-    raise NotImplementedError
+    """The orders on a selection that take the starting price, matched at it."""
+    exchange = market.exchange
+    assert exchange is not None
+    waiting = on_close(exchange, selection)
+    found = starting.reconcile([_waiting(order) for order in waiting])
+    changed: dict[str, list[Change]] = {}
+    closed = tuple(
+        _closed(order, found.price, stake_m, changed) for order, stake_m in zip(waiting, found.stakes_m, strict=True)
+    )
+    currency = waiting[0].owner.currency if waiting else ""
+    return ev.StartingPriceMatched(now_ms, market.fixture.id, market.id, selection, found.price, currency, closed)
+
+
+def _waiting(order: Order) -> starting.Waiting:
+    """One that rests until the close takes any price then (as at Betfair)."""
+    return starting.Waiting(order.side, positions.at_risk(order), order.price if order.on_close else 0)
+
+
+def near_and_far(exchange: Exchange, selection: str) -> tuple[int, int]:
+    """The starting price if the off were now, with what rests in the book and without (core/exchange/starting.py)."""
+    if not exchange.terms.starting_price or exchange.in_play:
+        return 0, 0
+    far: dict[tuple[Side, int], int] = {}
+    near: dict[tuple[Side, int], int] = {}
+    book = exchange.books.get(selection)
+    for side in Side:
+        for price, stake_m in book.levels(side) if book is not None else ():
+            near[side, price] = positions.open_m(side, price, stake_m)
+    for order in on_close(exchange, selection):
+        waiting = _waiting(order)
+        key = waiting.side, waiting.limit
+        far[key] = far.get(key, 0) + waiting.amount_m
+        if not order.on_close:
+            near[order.side, order.price] -= waiting.amount_m  # it stands in the book
+        near[key] = near.get(key, 0) + waiting.amount_m
+    found = [
+        starting.meeting_price([starting.Waiting(side, amount_m, limit) for (side, limit), amount_m in each.items()])
+        for each in (near, far)
+    ]
+    return found[0], found[1]
+
+
+def _closed(order: Order, price: int, stake_m: int, changed: dict[str, list[Change]]) -> ev.Closed:
+    """What an order got; `changed`: what the ones before have changed, by customer."""
+    market, name = order.selection.market, order.selection.id
+    position = positions.of(market, order.customer)
+    assert position is not None
+    changes = changed.setdefault(order.customer, [])
+    was_m = positions.exposure(position, changes)
+    changes.append(positions.rests(name, order.side, -positions.at_risk(order)))
+    changes.append(positions.matched(name, order.side, price, stake_m, positions.CLOSE))
+    return ev.Closed(order.id, order.customer, stake_m, positions.exposure(position, changes) - was_m)
 
 
 def apply_starting_price(book: Book, event: ev.StartingPriceMatched) -> None:
-    """placeholder"""
-    raise NotImplementedError
+    """The orders' matches; what was not matched lapses."""
+    market = book.fixtures[event.fixture].markets[event.market]
+    exchange = market.exchange
+    assert exchange is not None
+    for closed in event.orders:
+        orders.close(book, exchange, book.orders[closed.order], closed, event)
+    exchange.closing.remove(event.selection)
+    book.traded[event.fixture, event.market] = market
 
 
 def _lapses(order: Order, why: int) -> bool:
@@ -224,8 +283,8 @@ def result(position: Position) -> int | None:
 def trade_net(market: Market, trade: Trade, price: int) -> int | None:
     """What one side of a match has won at the price at which it stands; None: its selection has no result yet.
 
-    A payout is rounded down for the backer and so for his layer. Where the house stood between, its layers pay up: in a
-    dead heat it gets a part from each.
+    A payout is rounded down for the backer and so for his layer. Where the house stood between, its layers pay it
+    rounded up: at the starting price, and across selections where the house gets a part of more than one payout.
     """
     known = market.selections[trade.selection].result
     if known is None:
@@ -234,7 +293,8 @@ def trade_net(market: Market, trade: Trade, price: int) -> int | None:
     if trade.side == positions.BACK:
         return payout_down(trade.stake_m, numerator, denominator) - trade.stake_m
     parted = known.void_factor or known.dead_heat_places != known.dead_heat_sharing
-    payout = payout_up if trade.house and parted else payout_down
+    up = trade.between == positions.CLOSE or (trade.between == positions.ACROSS and parted)
+    payout = payout_up if up else payout_down
     return trade.stake_m - payout(trade.stake_m, numerator, denominator)
 
 

@@ -129,7 +129,7 @@ def shift(book: Book, selection: Selection, payout_m: int, stake_m: int) -> None
     selection.payout_m += payout_m
     selection.stakes_m += stake_m
     market.stakes_m += stake_m
-    if payout_m >= 0 and stake_m >= 0 and market.winners == 1 and not market.place_stakes_m:
+    if payout_m > 0 <= stake_m and market.winners == 1 and not market.place_stakes_m:
         # The old worst case less the new stake, or the new one: no need to look at all selections.
         worst_m = max(0, market.liability_m - stake_m, selection.payout_m - market.stakes_m)
     else:

@@ -23,7 +23,7 @@ from core.messages import answers as an
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
-from core.positions import BACK, LAY
+from core.positions import ACROSS, BACK, CLOSE, LAY
 from core.refusals import Refusal
 from core.units import PRICE_ONE
 
@@ -362,20 +362,20 @@ def _apply_matches(book: Book, exchange: Exchange, position: Position, event: ev
     matched_m = paid = 0
     own, side, ts_ms = event.selection, event.side, event.ts_ms
     for fill in event.fills:
-        _fill(book, exchange, fill, ts_ms, house=False)
+        _fill(book, exchange, fill, ts_ms)
         _trade(book, position, Trade(ts_ms, event.id, own, side, fill.price, fill.stake_m))
         matched_m += fill.stake_m
         paid += fill.stake_m * fill.price
     for cross in event.crosses:
         for fill in cross.makers:
-            _fill(book, exchange, fill, ts_ms, house=True)
-        _trade(book, position, Trade(ts_ms, event.id, own, side, cross.price, cross.stake_m, house=True))
+            _fill(book, exchange, fill, ts_ms, ACROSS)
+        _trade(book, position, Trade(ts_ms, event.id, own, side, cross.price, cross.stake_m, ACROSS))
         matched_m += cross.stake_m
         paid += cross.stake_m * cross.price
     return matched_m, paid
 
 
-def _fill(book: Book, exchange: Exchange, fill: ev.Fill, ts_ms: int, *, house: bool) -> None:
+def _fill(book: Book, exchange: Exchange, fill: ev.Fill, ts_ms: int, between: int = 0) -> None:
     """A maker's side."""
     order = book.orders[fill.maker]
     position = exchange.positions[fill.customer]
@@ -384,7 +384,7 @@ def _fill(book: Book, exchange: Exchange, fill: ev.Fill, ts_ms: int, *, house: b
     exchange.books[name].take((fill,))
     order.matched_m += fill.stake_m
     order.paid += fill.stake_m * fill.price
-    position.trades.append(Trade(ts_ms, order.id, name, order.side.value, fill.price, fill.stake_m, house))
+    position.trades.append(Trade(ts_ms, order.id, name, order.side.value, fill.price, fill.stake_m, between))
     book.trades += 1
     if fill.exposure_m:
         position.exposure_m += fill.exposure_m
@@ -653,3 +653,19 @@ def restored(book: Book, order: Order) -> None:
         note(book, order)
     elif order.stake_m:
         _rest(exchange, position, order)
+
+
+def close(book: Book, exchange: Exchange, order: Order, closed: ev.Closed, event: ev.StartingPriceMatched) -> None:
+    """An order takes the starting price, as far as it was matched, and rests no more."""
+    position = exchange.positions[closed.customer]
+    stake_m, price = closed.stake_m, event.price
+    order.matched_m += stake_m
+    order.paid += stake_m * price
+    take_back(book, exchange, position, order, event.ts_ms)
+    if stake_m:
+        trade = Trade(event.ts_ms, order.id, event.selection, order.side.value, price, stake_m, CLOSE)
+        position.trades.append(trade)
+        book.trades += 1
+        positions.make(position, positions.matched(event.selection, order.side, price, stake_m, CLOSE))
+    position.exposure_m += closed.exposure_m
+    ledger.expose(position.customer, closed.exposure_m)

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from heapq import nlargest
 
 from core import liability
-from core.book import Book, Line, Market, Order, Position, Trade
+from core.book import Between, Book, Line, Market, Order, Position, Trade
 from core.exchange.ladder import Side
-from core.units import PRICE_ONE, payout_down
+from core.units import PRICE_ONE, payout_down, payout_up
 
 BACK, LAY = Side.BACK, Side.LAY
+ACROSS, CLOSE = Between.ACROSS.value, Between.CLOSE.value
 REDUCTION_MIN_BP = 250
 """In win markets smaller reduction factors do not count."""
 PRICE_LEAST = 10_100
@@ -28,12 +29,15 @@ Change = tuple[str, int, int, int, int]
 """(selection, win, staked, back, lay): what is added to a line's `win_m`, to `staked_m`, to `back_m` and to `lay_m`."""
 
 
-def matched(selection: str, side: int, price: int, stake_m: int) -> Change:
-    """What a match adds. What a layer wins his backer loses: the payout is rounded down for both."""
-    payout_m = payout_down(stake_m, price, PRICE_ONE)
+def matched(selection: str, side: int, price: int, stake_m: int, between: int = 0) -> Change:
+    """What a match adds. What a layer wins his backer loses: the payout is rounded down for both.
+
+    At the starting price, where no backer has a layer of his own, layers pay it rounded up.
+    """
     if side == BACK:
-        return selection, payout_m, -stake_m, 0, 0
-    return selection, -payout_m, stake_m, 0, 0
+        return selection, payout_down(stake_m, price, PRICE_ONE), -stake_m, 0, 0
+    payout = payout_up if between == CLOSE else payout_down
+    return selection, -payout(stake_m, price, PRICE_ONE), stake_m, 0, 0
 
 
 def open_m(side: int, price: int, stake_m: int, *, on_close: bool = False) -> int:
@@ -175,7 +179,7 @@ def standing(market: Market, trade: Trade) -> int | None:
         if selection.id == trade.selection:
             return None
         if trade.ts_ms < selection.withdrawn_ms:
-            if trade.house:
+            if trade.between == ACROSS:
                 return None
             if selection.reduction_bp >= (REDUCTION_MIN_BP if market.winners == 1 else 1):
                 price = max(PRICE_LEAST, price * (10_000 - selection.reduction_bp) // 10_000)
@@ -191,7 +195,7 @@ def recount(position: Position) -> None:
     for trade in position.trades:
         stands = standing(position.market, trade)
         if stands is not None:
-            make(position, matched(trade.selection, trade.side, stands, trade.stake_m))
+            make(position, matched(trade.selection, trade.side, stands, trade.stake_m, trade.between))
 
 
 def carry(book: Book, order: Order) -> None:

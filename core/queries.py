@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from core import markets, placing
+from core import clearing, markets, placing
 from core.book import Bet, BetLeg, Book, Exchange, Market, Order, PendingBet, Persistence, System
 from core.exchange.ladder import Side
 from core.liability import leg_result
@@ -196,10 +196,8 @@ def book_image(market: Market, limits: Limits, now_ms: int) -> an.BookImage:
 def book_levels(exchange: Exchange, selection: str) -> an.BookLevels:
     """One selection's order book."""
     orders = exchange.books.get(selection)
-    if orders is None:
-        return an.BookLevels(selection, (), ())
-    backs, lays = (tuple(orders.levels(side)) for side in Side)
-    return an.BookLevels(selection, backs, lays)
+    backs, lays = ((), ()) if orders is None else (tuple(orders.levels(side)) for side in Side)
+    return an.BookLevels(selection, backs, lays, *clearing.near_and_far(exchange, selection))
 
 
 def get_odds(book: Book, limits: Limits, query: qu.GetOdds, now_ms: int) -> an.Answer:

@@ -1,0 +1,112 @@
+"""The starting price of one selection: one price at which backs and lays that waited for it are matched (RULEBOOK 6).
+
+Who backs names a stake, who lays what he may lose, his liability; at a price p a liability of L lays a stake of
+L / (p - 1). Either may name a limit: a back the least price he takes, a lay the greatest. The higher the price, the
+more is backed and the less is laid: so there is one price where the two meet, and the most is matched there. It is a
+ten-thousandth from 1.01 to 1000, on no ladder.
+
+The far price is where orders for the close would meet now; the near price counts what rests in the order book too, a
+level as an order with a limit (as Betfair shows both). The off itself matches orders for the close only.
+
+Rounding: stakes are whole minor units, the same sum on both sides; no lay's loss at the price, rounded up, passes its
+liability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from core.exchange.ladder import Side
+from core.units import PRICE_ONE
+
+PRICE_LEAST, PRICE_MOST = 10_100, 10_000_000
+
+
+class Waiting(NamedTuple):
+    """An order for the close; of equals the first comes first."""
+
+    side: Side
+    amount_m: int
+    """A back's stake, a lay's liability."""
+    limit: int = 0
+    """0: any price."""
+
+
+class Reconciled(NamedTuple):
+    """The starting price, and the stake that each order has matched at it, in their order."""
+
+    price: int
+    """0: there is none, since one side has nothing."""
+    stakes_m: tuple[int, ...]
+
+
+def reconcile(orders: Sequence[Waiting]) -> Reconciled:
+    """The off. Who named no limit goes first, then the one whose limit asks least of the other side, then who came."""
+    price = meeting_price(orders)
+    stakes_m = [0] * len(orders)
+    if not price:
+        return Reconciled(0, tuple(stakes_m))
+    taken = [_stake_at(order, price) for order in orders]
+    most_m = _volume(orders, price)
+    for side in Side:
+        left_m = most_m
+        for index in sorted(range(len(orders)), key=lambda index: _turn(orders[index])):
+            if orders[index].side is side:
+                stakes_m[index] = min(taken[index], left_m)
+                left_m -= stakes_m[index]
+    return Reconciled(price, tuple(stakes_m))
+
+
+def _turn(order: Waiting) -> int:
+    """Of one side the lowest goes first: of backs the least limit, of lays none, then the greatest."""
+    if order.side is Side.BACK:
+        return order.limit
+    return -order.limit if order.limit else -PRICE_MOST - 1
+
+
+def meeting_price(orders: Sequence[Waiting]) -> int:
+    """The price at which the most is matched; of several the least. 0: one side has nothing, or nothing is matched.
+
+    It is the least at which as much is backed as is laid, or more, or the one below it: above, less is laid; further
+    below, less is backed. What rounding takes, less than a minor unit an order, does not count.
+    """
+    low, high = PRICE_LEAST, PRICE_MOST
+    while low < high:
+        middle = (low + high) // 2
+        backed_m, liability_m = _sums(orders, middle)
+        if backed_m * (middle - PRICE_ONE) >= liability_m * PRICE_ONE:
+            high = middle
+        else:
+            low = middle + 1
+    below = max(PRICE_LEAST, low - 1)
+    price = below if _volume(orders, below) > _volume(orders, low) else low
+    return price if _volume(orders, price) else 0
+
+
+def _sums(orders: Sequence[Waiting], price: int) -> tuple[int, int]:
+    """The stakes of those who back at a price, and the liabilities of those who lay."""
+    backed_m = liability_m = 0
+    for side, amount_m, limit in orders:
+        if side is Side.BACK:
+            if price >= limit:
+                backed_m += amount_m
+        elif price <= limit or not limit:
+            liability_m += amount_m
+    return backed_m, liability_m
+
+
+def _volume(orders: Sequence[Waiting], price: int) -> int:
+    """The stake that is matched at a price, in minor units."""
+    stakes_m = dict.fromkeys(Side, 0)
+    for order in orders:
+        stakes_m[order.side] += _stake_at(order, price)
+    return min(stakes_m.values())
+
+
+def _stake_at(order: Waiting, price: int) -> int:
+    """The most that an order has matched at a price: of a lay the greatest stake whose loss its liability covers."""
+    limit = order.limit
+    if order.side is Side.BACK:
+        return order.amount_m if price >= limit else 0
+    return order.amount_m * PRICE_ONE // (price - PRICE_ONE) if price <= limit or not limit else 0
