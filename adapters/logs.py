@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from config.settings import Log
 
+# Without the values of variables: among them is the whole book, and an engine that fails is to stop at once.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
 
 def set_up(settings: Log) -> None:
     """Once, at the start of a process. Then `structlog.get_logger()`, events as short words and facts as keywords."""
@@ -25,9 +28,7 @@ def set_up(settings: Log) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     last: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-        if as_json
-        else [structlog.dev.ConsoleRenderer()]
+        [_TRACEBACKS, structlog.processors.JSONRenderer()] if as_json else [structlog.dev.ConsoleRenderer()]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
