@@ -14,9 +14,10 @@ from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import feed as fe
 from core.messages import queries as qu
-from core.messages.answers import Accepted, Answer, CashOutQuote, Done, Rejected
+from core.messages.answers import Accepted, Answer, Cancelled, CashOutQuote, Done, OrderReport, OrderReports, Rejected
 from core.messages.commands import Leg, NamedSelection, PlaceBet, PricePolicy
 from core.messages.results import Result
+from tests.core.trading import exchange, placed
 from tests.core.world import NOON, World, journalled, lost, refused, replayed, won
 
 HOME = ("match/winner", "home", 20_000)
@@ -38,6 +39,7 @@ def world() -> World:
 
 _DESK = {"author": "trader"}
 _ON = {**_DESK, "fixture": "match", "market": "winner"}
+_TRADED = {"fixture": "match", "market": "exchange"}
 _RESULTS = (won("home"), lost("away"))
 _DAY = 24 * 60 * MINUTE
 _LIMIT = {"customer": "ann", "kind": "stake", "period": "day"}
@@ -72,6 +74,12 @@ def _quoted(world: World) -> None:
     assert isinstance(world.send(qu.GetCashOut("ann", "known")), CashOutQuote)
 
 
+def _trading(world: World) -> None:
+    """An exchange market with an order of ann's."""
+    exchange(world, "match/exchange", ("home", "away"))
+    placed(world, "ann", "home", "back", 30_000, 1_000, "match/exchange", id="rests")
+
+
 class Content(NamedTuple):
     """A command that is carried out, another content for the same id, and what has to have happened before."""
 
@@ -91,6 +99,22 @@ COMMANDS = [
     Content(co.DeclineOffer, {"customer": "ann", "bet": "waiting"}, {"bet": "other"}, _offered),
     Content(co.CashOut, {"customer": "ann", "bet": "known", "offer_m": 91}, {"offer_m": 92}, _quoted),
     Content(co.CancelBet, {"customer": "ann", "bet": "known"}, {"bet": "other"}),
+    Content(
+        co.PlaceOrder,
+        {"customer": "ann", **_TRADED, "selection": "home", "side": "back", "stake_m": 1_000, "price": 40_000},
+        {"version": 1},
+        _trading,
+    ),
+    Content(co.CancelOrder, {"customer": "ann", "order": "rests"}, {"order": "other"}, _trading),
+    Content(co.ReduceOrder, {"customer": "ann", "order": "rests", "by_m": 400}, {"by_m": 401}, _trading),
+    Content(co.ReplaceOrder, {"customer": "ann", "order": "rests", "price": 35_000}, {"price": 40_000}, _trading),
+    Content(co.CancelOrders, {"customer": "ann"}, {"fixture": "match"}, _trading),
+    Content(
+        co.BatchOrders,
+        {"customer": "ann", **_TRADED, "instructions": (co.Cancel("rests"), co.Cancel("nothing"))},
+        {"atomic": True},
+        _trading,
+    ),
     Content(co.OpenCustomer, {"customer": "bob", "currency": "EUR"}, {"customer": "cid"}),
     Content(co.Deposit, {"customer": "ann", "amount_m": 100, "provider": "bank"}, {"amount_m": 101}),
     Content(co.Withdraw, {"customer": "ann", "amount_m": 100, "provider": "bank"}, {"provider": "card"}),
@@ -145,6 +169,7 @@ COMMANDS = [
     ),
     Content(co.OpenMarket, _ON, {"author": "another"}),
     Content(co.SuspendMarket, _ON, {"market": "corners"}),
+    Content(co.TurnInPlay, {**_DESK, **_TRADED}, {"author": "another"}, _trading),
     Content(co.SetPrice, {**_ON, "selection": "home", "price": 25_000}, {"price": 25_001}),
     Content(co.SettleMarket, {**_ON, "results": _RESULTS}, {"results": (Result("home", 1, 5_000), lost("away"))}),
     Content(
@@ -186,7 +211,7 @@ def test_an_id_that_was_answered_is_answered_the_same_again(
     kind, fields, other, before = content
     before(world)
     first = world.command(kind, id="x", **fields)
-    assert isinstance(first, Done | Accepted)
+    assert isinstance(first, Done | Accepted | OrderReport | Cancelled | OrderReports)
     world.run()
     world = between(world)
     events, cash_m = len(world.events), world.cash("ann")

@@ -13,7 +13,7 @@ from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import queries as qu
 from core.messages.answers import CashOutQuote
-from core.messages.commands import Leg, PlaceBet
+from core.messages.commands import Leg, PlaceBet, PlaceOrder
 from tests.core.world import NOON, World, lost, won
 
 HEAD = (0, "c1", 0)
@@ -40,6 +40,32 @@ def _offered(returned_m: int) -> ev.BetOffered:
 
 def _settled(was: int, was_paid_m: int, status: int, paid_m: int, *, free: bool = False) -> ev.BetSettled:
     return ev.BetSettled(0, "b1", "ann", "EUR", 1_000, was, was_paid_m, status, paid_m, 0, free)
+
+
+def _placed(exposure_m: int, *fills: ev.Fill, crosses: tuple[ev.Cross, ...] = ()) -> ev.OrderPlaced:
+    place = "ann", "EUR", "f", "m", "home"
+    return ev.OrderPlaced(*HEAD, *place, 1, 20_000, 1_000, False, 0, fills, crosses, 0, 0, exposure_m)
+
+
+def _fill(customer: str, exposure_m: int) -> ev.Fill:
+    return ev.Fill("o1", customer, "home", 20_000, 500, exposure_m)
+
+
+def _order_waits(exposure_m: int) -> ev.OrderPending:
+    order = PlaceOrder("c1", 0, "ann", "f", "m", "home", "back", 1_000, 20_000)
+    return ev.OrderPending(*HEAD, "ann", "EUR", "f", "m", order, 9, exposure_m)
+
+
+def _orders_cancelled(exposure_m: int) -> ev.OrdersCancelled:
+    return ev.OrdersCancelled(*HEAD, "ann", "EUR", "f", "m", ("o1",), 0, 1_000, exposure_m)
+
+
+def _reduced(exposure_m: int) -> ev.OrderReduced:
+    return ev.OrderReduced(*HEAD, "ann", "EUR", "f", "m", "o1", 400, exposure_m)
+
+
+def _position(was: tuple[int, int], now: tuple[int, int], exposure_m: int) -> ev.PositionSettled:
+    return ev.PositionSettled(0, "f", "m", "ann", "EUR", *was, True, *now, exposure_m)
 
 
 def _bonus_ended(how: str, amount_m: int) -> ev.BonusEnded:
@@ -133,6 +159,70 @@ MOVES: list[tuple[str, ev.Event, list[tuple[str, str, int]]]] = [
     ("bonus expired", _bonus_ended("expired", 7_500), [("bonus", "house:bonus", 7_500)]),
     ("bonus cancelled", _bonus_ended("cancelled", 7_500), [("bonus", "house:bonus", 7_500)]),
     ("free bet expired", _bonus_ended("expired", 0), []),
+    ("order covered by what he has", _placed(0), []),
+    ("order rests", _placed(1_000), [("cash", "exposure", 1_000)]),
+    ("order matched against what he has", _placed(-300), [("exposure", "cash", 300)]),
+    ("order waits", _order_waits(1_000), [("cash", "exposure", 1_000)]),
+    ("order cancelled", _orders_cancelled(-1_000), [("exposure", "cash", 1_000)]),
+    ("order cancelled that cost nothing", _orders_cancelled(0), []),
+    ("order reduced", _reduced(-400), [("exposure", "cash", 400)]),
+    (
+        "batch",
+        ev.OrderBatch(
+            *HEAD, "ann", "EUR", "f", "m", (_placed(1_000), ev.OrderRefused(0, "o2", 500, 0, "", 0, 0), _reduced(-400))
+        ),
+        [("cash", "exposure", 1_000), ("exposure", "cash", 400)],
+    ),
+    (
+        "position won",
+        _position((0, 0), (15_000, 1_050), -10_000),
+        [("exposure", "cash", 10_000), ("house:exchange", "cash", 15_000), ("cash", "house:commission", 1_050)],
+    ),
+    (
+        "position lost",
+        _position((0, 0), (-10_000, 0), -10_000),
+        [("exposure", "cash", 10_000), ("cash", "house:exchange", 10_000)],
+    ),
+    (
+        "position corrected from won to lost",
+        _position((15_000, 1_050), (-10_000, 0), 0),
+        [("cash", "house:exchange", 25_000), ("house:commission", "cash", 1_050)],
+    ),
+    (
+        "position open again",
+        _position((-10_000, 0), (0, 0), 10_000),
+        [("cash", "exposure", 10_000), ("house:exchange", "cash", 10_000)],
+    ),
+]
+# Of further customers: those with whose orders one was matched, each where his exposure changes.
+OTHERS: list[tuple[str, ev.Event, list[tuple[str, list[tuple[str, str, int]]]]]] = [
+    (
+        "makers",
+        _placed(0, _fill("bob", 250), _fill("cid", 0), _fill("bob", -50)),
+        [("bob", [("cash", "exposure", 250)]), ("bob", [("exposure", "cash", 50)])],
+    ),
+    (
+        "makers on other selections",
+        _placed(0, _fill("bob", -1), crosses=(ev.Cross(30_000, 300, (_fill("cid", -2), _fill("dan", 3))),)),
+        [
+            ("bob", [("exposure", "cash", 1)]),
+            ("cid", [("exposure", "cash", 2)]),
+            ("dan", [("cash", "exposure", 3)]),
+        ],
+    ),
+    (
+        "makers of a batch",
+        ev.OrderBatch(*HEAD, "ann", "EUR", "f", "m", (_placed(0, _fill("bob", 1)), _placed(0, _fill("cid", 2)))),
+        [("bob", [("cash", "exposure", 1)]), ("cid", [("cash", "exposure", 2)])],
+    ),
+    (
+        "orders at the starting price",
+        ev.StartingPriceMatched(
+            0, "f", "m", "home", 20_000, "EUR", (ev.Closed("o1", "bob", 500, 0), ev.Closed("o2", "cid", 500, -500))
+        ),
+        [("cid", [("exposure", "cash", 500)])],
+    ),
+    ("none of a deposit", ev.Deposited(*HEAD, "ann", "EUR", 500, "bank"), []),
 ]
 MONEYLESS: list[ev.Event] = [
     ev.EngineStarted(0, 1, "e", "0", 1, 1),
@@ -164,6 +254,9 @@ MONEYLESS: list[ev.Event] = [
     ev.OwnLimitConfirmed(*HEAD, "ann", "stake", "day", 2_000),
     ev.CustomerExcluded(*HEAD, "ann", "time_out", 9),
     ev.FreeBetGranted(*HEAD, "trader", "ann", "token", 1_000, 9, 0),
+    ev.ExchangeCleared(*HEAD, "desk", "trader", "f", "m", 3),
+    ev.StartingPriceMatched(0, "f", "m", "home", 20_000, "EUR", ()),
+    ev.ExchangeAdvanced(0, "f", "m", 1, 0),
 ]
 
 
@@ -171,6 +264,13 @@ MONEYLESS: list[ev.Event] = [
 def test_an_event_moves_its_money(rule: str, event: ev.Event, moves: list[tuple[str, str, int]]) -> None:
     assert ledger.transfers(event) == moves, rule
     assert all(amount_m > 0 for _, _, amount_m in ledger.transfers(event))
+
+
+@pytest.mark.parametrize(("rule", "event", "moves"), OTHERS, ids=[rule for rule, _, _ in OTHERS])
+def test_an_event_moves_the_money_of_further_customers(
+    rule: str, event: ev.Event, moves: list[tuple[str, list[tuple[str, str, int]]]]
+) -> None:
+    assert ledger.others(event) == moves, rule
 
 
 @pytest.mark.parametrize("event", MONEYLESS, ids=lambda event: type(event).__name__)

@@ -17,6 +17,7 @@ from core.messages.answers import (
     SelectionOdds,
 )
 from core.messages.results import EachWay, Result
+from tests.core.trading import exchange, placed
 from tests.core.world import NOON, World, dead_heat, half_lost, half_won, leg, lost, refused, void, won
 
 HOME = ("match/winner", "home", 20_000)
@@ -146,6 +147,9 @@ QUERIES = [
     qu.GetBonuses("ann"),
     qu.GetAccount("ann"),
     qu.GetOdds("match", "winner"),
+    qu.GetOrder("o1"),
+    qu.GetOrders("ann", "cup", "winner"),
+    qu.GetBook("cup", "winner"),
 ]
 
 
@@ -156,6 +160,8 @@ def test_every_question_is_in_the_table() -> None:
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: type(query).__name__)
 def test_questions_leave_no_trace(world: World, query: object) -> None:
     world.bet("ann", 1_000, HOME, id="b1")
+    exchange(world, "cup/winner", ("gold",))
+    placed(world, "ann", "gold", "back", 30_000, 1_000, "cup/winner", id="o1")
     before = len(world.events), snapshot.state_hash(world.book)
     assert not isinstance(world.send(query), Rejected)
     assert (len(world.events), snapshot.state_hash(world.book)) == before
@@ -169,6 +175,11 @@ def test_questions_leave_no_trace(world: World, query: object) -> None:
         (qu.GetCashOut("ann", "b1"), "BET_UNKNOWN"),
         (qu.GetOwnLimits("bob"), "CUSTOMER_UNKNOWN"),
         (qu.GetBonuses("bob"), "CUSTOMER_UNKNOWN"),
+        (qu.GetOrder("o1"), "ORDER_UNKNOWN"),
+        (qu.GetOrders("bob", "match", "winner"), "CUSTOMER_UNKNOWN"),
+        (qu.GetOrders("ann", "match", "corners"), "MARKET_UNKNOWN"),
+        (qu.GetBook("cup", "winner"), "FIXTURE_UNKNOWN"),
+        (qu.GetBook("match", "winner"), "EXCHANGE_NOT_OFFERED"),
     ],
     ids=repr,
 )

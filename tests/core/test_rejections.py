@@ -15,6 +15,7 @@ from core.messages import feed as fe
 from core.messages.answers import Accepted, Answer, Rejected
 from core.messages.commands import Leg, NamedSelection, PlaceBet
 from core.messages.rejections import Rejection
+from tests.core.trading import exchange, order
 from tests.core.world import NOON, World, leg, limits, refused, won
 
 HOME = ("match/winner", "home", 21_500)
@@ -45,6 +46,7 @@ def stage(**changed: int | str) -> Stage:
     world.defined("cup/winner", {"gold": 20_000}, delay_ms=5_000)
     world.defined("plate/winner", {"silver": 20_000}, starting_price=False)
     world.fed_market("derby/winner", message={"starting_price": False}, home=21_500, away=17_000)
+    exchange(world, "match/exchange", ("home", "away"))
     return world
 
 
@@ -76,6 +78,11 @@ def _send(kind: type[co.Command], /, **fields: Any) -> Callable[[World], Answer 
 
 def _market(kind: type[co.DeskCommand], **fields: Any) -> Callable[[World], Answer | None]:
     return lambda world: world.desk(kind, "match/winner", **fields)
+
+
+def _back(price: int, path: str = "match/exchange", **fields: Any) -> Callable[[World], Answer | None]:
+    """Ann's order to back home for 10.00."""
+    return lambda world: order(world, "ann", "home", "back", price, 1_000, path, **fields)
 
 
 def _wait(ms: int) -> Callable[[World], None]:
@@ -181,6 +188,18 @@ CASES = [
         lambda world: world.command(co.PlaceBet, customer="ann", stake_m=1_000, legs=(AT_THE_OFF,)),
         {"leg": 0, "price": 20_000},
     ),
+    Case(Rejection.EXCHANGE_NOT_OFFERED, _back(20_000, "match/winner"), {}),
+    Case(
+        Rejection.MARKET_VERSION_CHANGED,
+        _after(
+            _back(20_000, version=1),
+            lambda world: world.desk(co.TurnInPlay, "match/exchange"),
+            lambda world: world.run(),
+            _back(20_000, version=1),
+        ),
+        {"limit": 2},
+    ),
+    Case(Rejection.PRICE_NOT_ON_LADDER, _back(20_100), {"price": 20_000, "limit": 20_200}),
     Case(Rejection.PRICE_CHANGED, _ann(legs=(("match/winner", "home", 22_000),)), {"leg": 0, "price": 21_500}),
     Case(Rejection.STAKE_TOO_SMALL, _ann(stake_m=9), {"limit": 10}),
     Case(Rejection.OWN_STAKE_LIMIT, _after(_own("stake", 700), _ann()), {"limit": 700, "stake_m": 700}),
@@ -307,6 +326,15 @@ CASES = [
     ),
     Case(Rejection.BONUS_EXISTS, _after(_send(co.GrantFreeBet, **FREE), _send(co.GrantFreeBet, **FREE)), {}),
     Case(Rejection.BONUS_UNKNOWN, _send(co.CancelBonus, customer="ann", bonus="free", reason="asked"), {}),
+    Case(
+        Rejection.ORDER_UNKNOWN,
+        _after(
+            _back(20_000, id="o1"),
+            _send(co.CancelOrder, customer="ann", order="o1"),
+            _send(co.CancelOrder, customer="ann", order="o1"),
+        ),
+        {},
+    ),
     Case(Rejection.BET_UNKNOWN, _send(co.CancelBet, customer="ann", bet="b1"), {}),
     Case(
         Rejection.BET_NOT_OPEN,
@@ -488,6 +516,8 @@ ENDS_OF_WAITING = (
     Rejection.OFFER_EXPIRED,
 )
 """No faults of a bet: somebody's word, or his silence, on one that waits (tests/core/test_pending.py)."""
+OF_ORDERS = (Rejection.EXCHANGE_NOT_OFFERED, Rejection.MARKET_VERSION_CHANGED, Rejection.PRICE_NOT_ON_LADDER)
+"""No faults of a bet: those of an order stand in tests/core/test_orders.py."""
 OWN_MONEY = (Rejection.OWN_STAKE_LIMIT, Rejection.OWN_LOSS_LIMIT, Rejection.BALANCE_TOO_LOW)
 FREE_BETS = (Rejection.FREE_BET_UNKNOWN, Rejection.FREE_BET_MISMATCH)
 APART = {(own, free) for own in OWN_MONEY for free in FREE_BETS}
@@ -517,7 +547,7 @@ def _answer_to(faults: list[Fault]) -> Answer | None:
 
 def test_every_check_of_a_bet_has_its_fault_in_the_order_of_the_enum() -> None:
     of_bets = [reason for reason in Rejection if reason < Rejection.CUSTOMER_EXISTS]
-    assert [*FAULTS, *ENDS_OF_WAITING] == of_bets
+    assert [*FAULTS, *ENDS_OF_WAITING] == [reason for reason in of_bets if reason not in OF_ORDERS]
 
 
 def test_without_a_fault_the_bet_is_accepted() -> None:

@@ -18,6 +18,7 @@ from core.messages import events as ev
 from core.messages import queries as qu
 from core.messages.answers import Accepted, CashOutQuote, Done, UsedLeg
 from core.messages.results import EachWay, Result
+from tests.core.trading import exchange, placed
 from tests.core.world import NOON, World, leg, replayed, running_sums, won
 
 HOME = ("match/winner", "home", 20_000)
@@ -35,6 +36,7 @@ def world() -> World:
     world = World(slice_max=3, stake_max_m=1_000, payout_max_m=100_000)
     world.customer("ann", 100_000)
     world.customer("bob", 100_000)
+    world.customer("cyn", 10_000)
     world.market("match/winner", home=20_000, away=18_000)
     world.market("final/winner", red=30_000, blue=14_000)
     world.market("race/places", winners=2, one=20_000, two=20_000, three=40_000)
@@ -53,6 +55,7 @@ def world() -> World:
     world.place("ann", 1, HOME)
     world.cancel("match/winner", 1, 2)
     _waiting_bets(world)
+    _orders(world)
     for number in range(60):
         world.market(f"long/m{number}", yes=20_000)
     world.done(co.SettleFixture, fixture="long", score=FootballScore((2, 1)))
@@ -61,6 +64,7 @@ def world() -> World:
     _parted(world, co.AnswerReferral, bet="judged", action="accept", author="trader")
     _parted(world, co.TakeOffer, bet="taken", customer="ann")
     world.desk(co.SuspendMarket, "race/places")
+    world.done(co.TurnInPlay, fixture="match", market="busy")
     return world
 
 
@@ -89,9 +93,14 @@ def _settings(world: World) -> None:
 
 
 def _races(world: World) -> None:
-    """One with a runner out; one that is run: a bet at the starting price wins more than it may."""
+    """One with a runner out; one that is run: a bet at the starting price wins more than it may, orders are settled."""
     world.race("ascot/win", terms=EachWay(2, 1, 4), dobbin=50_000, star=30_000, grey=80_000)
-    world.race("epsom/win", bay=30_000, roan=30_000)
+    world.fixture("epsom", sport="racing", competition="meeting")
+    exchange(world, "epsom/win", ("bay", "roan"), each_way=EachWay(), commission_bp=500)
+    for name in ("bay", "roan"):
+        world.price("epsom/win", name, 30_000)
+    placed(world, "ann", "bay", "back", 30_000, 1_000, "epsom/win")
+    placed(world, "cyn", "bay", "lay", 30_000, 1_000, "epsom/win")
     world.done(co.SetLimit, fixture="epsom", market="win", payout_max_m=200)
     bay = (leg("epsom/win", "bay", 30_000, starting_price=True),)
     assert isinstance(world.command(co.PlaceBet, customer="bob", stake_m=100, legs=bay), Accepted)
@@ -116,7 +125,7 @@ def _rich_bets(world: World) -> None:
     assert isinstance(quote, CashOutQuote)
     world.done(co.CashOut, customer="cid", bet="sold", offer_m=quote.offer_m)
     world.done(co.VoidBet, bet="system", reason="", leg=2)
-    world.desk(co.WithdrawSelection, "ascot/win", selection="grey", price=80_000, at_ms=NOON + 1)
+    world.desk(co.WithdrawSelection, "ascot/win", selection="grey", price=80_000, at_ms=NOON + 1, reduction_bp=300)
     world.run()
 
 
@@ -130,6 +139,18 @@ def _waiting_bets(world: World) -> None:
         world.waiting("ann", 2_000, RED, id=name, refer=True)
     for name in ("offered", "taken"):
         assert isinstance(world.judge(name, "offer", stake_m=1_500, prices=(29_000,)), Done)
+
+
+def _orders(world: World) -> None:
+    """Orders that rest, are matched, wait for their delay or for the close."""
+    exchange(world, "match/busy", starting_price=True)
+    placed(world, "ann", "home", "back", 30_000, 1_000, "match/busy", persistence="persist")
+    placed(world, "bob", "home", "lay", 30_000, 400, "match/busy")
+    placed(world, "bob", "home", "lay", 40_000, 400, "match/busy", kind="on_close")
+    exchange(world, "match/delayed", delay_ms=5_000)
+    world.done(co.TurnInPlay, fixture="match", market="delayed")
+    world.run()
+    placed(world, "ann", "home", "back", 30_000, 1_000, "match/delayed")
 
 
 def _parted(world: World, kind: type[co.Command], **fields: Any) -> None:
