@@ -5,10 +5,16 @@ A failure is a bug of ours, so it is an AssertionError (STYLE 15).
 
 from __future__ import annotations
 
-from core import ledger, liability, protection
-from core.book import Bet, Book, Customer, Fixture, Market, Order
+from itertools import combinations
+
+from core import ledger, liability, positions, protection
+from core.book import Between, Bet, Book, Customer, Exchange, Fixture, Market, Order, Persistence, Position, Trade
+from core.exchange.ladder import Side
 from core.messages.events import BetStatus, Stage
-from core.units import PRICE_ONE, payout_down
+from core.units import PRICE_ONE, payout_down, payout_up
+
+Payoffs = tuple[int, int]
+"""What something brings if a selection wins, and if it loses."""
 
 
 def check(book: Book) -> None:
@@ -24,6 +30,7 @@ def check(book: Book) -> None:
     _check_levels(book)
     _check_granted(book)
     _check_pending(book)
+    _check_orders(book)
     for key, market in book.settling.items():
         assert market.due, key
     assert len(book.answers) == sum(len(queue) for queue in book.expiring)
@@ -201,3 +208,151 @@ def _check_pending(book: Book) -> None:
         assert pending.taken is None or pending.stage != Stage.DELAYED, name
         waiting[pending.customer.id] += 1
     assert waiting == {customer.id: customer.pending for customer in book.customers.values()}
+
+
+def _check_orders(book: Book) -> None:
+    """Exchange markets: what rests rests once, and whoever has something there has set aside what it can cost him."""
+    orders: dict[str, Order] = {}
+    exposures, resting = dict.fromkeys(book.customers, 0), dict.fromkeys(book.customers, 0)
+    trades = 0
+    for market in book.markets():
+        exchange, key = market.exchange, (market.fixture.id, market.id)
+        if exchange is None:
+            assert key not in book.clearing, key
+            continue
+        _check_exchange(market, exchange)
+        busy = bool(exchange.clearing or exchange.closing or exchange.due)
+        assert (key in book.clearing) == busy, key
+        for name, position in exchange.positions.items():
+            customer = position.customer
+            assert (customer.id, customer.positions and customer.positions.get(key)) == (name, position), (key, name)
+            _check_position(position, busy=busy)
+            assert not orders.keys() & position.orders.keys(), (key, name)
+            orders.update(position.orders)
+            exposures[name] += position.exposure_m
+            resting[name] += position.resting
+            trades += len(position.trades)
+    assert orders == book.orders
+    assert trades == book.trades
+    turns = {turn[-1] for turn in book.waiting}
+    assert all(name in turns for name, order in orders.items() if order.waits is not None)
+    for customer in book.customers.values():
+        assert customer.exposure_m == exposures[customer.id], customer.id
+        assert customer.resting == resting[customer.id], customer.id
+        held = customer.positions or {}
+        assert customer.positions != {}, customer.id
+        assert all(book.fixtures[key[0]].markets[key[1]] is each.market for key, each in held.items()), customer.id
+        assert all(_exchange(each.market).positions[customer.id] is each for each in held.values()), customer.id
+
+
+def _exchange(market: Market) -> Exchange:
+    assert market.exchange is not None, market.id
+    return market.exchange
+
+
+def _check_exchange(market: Market, exchange: Exchange) -> None:
+    """Order books and the queue for the close have what rests, and nothing else; none of them is crossed."""
+    standing = [name for name, selection in market.selections.items() if not selection.withdrawn_ms]
+    assert exchange.outcomes == len(standing), market.id
+    rests: dict[str, dict[str, Order]] = {}
+    closes: dict[str, dict[str, Order]] = {}
+    for order in _orders_of(market):
+        assert order.selection is market.selections[order.selection.id], order.id
+        if order.stake_m and order.waits is None:
+            (closes if order.on_close else rests).setdefault(order.selection.id, {})[order.id] = order
+    assert {name: orders for name, orders in exchange.on_close.items() if orders} == closes, market.id
+    assert rests.keys() <= exchange.books.keys(), market.id
+    for name, orders in exchange.books.items():
+        listed = [order for side in Side for order in orders.resting(side)]
+        assert {order.id: order for order in listed} == rests.get(name, {}), (market.id, name)
+        assert len(listed) == len(orders) == len(rests.get(name, {})), (market.id, name)
+        back, lay = orders.best(Side.BACK), orders.best(Side.LAY)
+        assert back is None or lay is None or lay < back, (market.id, name, "crossed")
+        orders.check_invariants()
+    for queue in (exchange.clearing, exchange.due):
+        assert len({position.customer.id for position in queue}) == len(queue), market.id
+        assert all(exchange.positions.get(position.customer.id) is position for position in queue), market.id
+    assert len(set(exchange.closing)) == len(exchange.closing), market.id
+    assert market.selections.keys() >= set(exchange.closing), market.id
+    house = _payoffs_between(market, exchange)
+    lost_m = sum(loses for _, loses in house.values())
+    for name in standing:
+        wins, loses = house.get(name, (0, 0))
+        assert lost_m - loses + wins >= 0, (market.id, name, "the house stands to lose by what it stood between")
+
+
+def _payoffs_between(market: Market, exchange: Exchange) -> dict[str, Payoffs]:
+    """By selection, what the house has of matches in which it is everybody's other side: across, or at the close."""
+    found: dict[str, Payoffs] = {}
+    for position in exchange.positions.values():
+        for trade in position.trades:
+            if trade.between and positions.standing(market, trade) is not None:
+                wins, loses = _payoffs(trade, trade.price)
+                was = found.get(trade.selection, (0, 0))
+                found[trade.selection] = was[0] - wins, was[1] - loses
+    return found
+
+
+def _payoffs(trade: Trade, price: int) -> Payoffs:
+    """At the starting price the house stands between, and rounds for itself; else both sides have the same."""
+    stake_m = trade.stake_m
+    if trade.side == Side.BACK:
+        return payout_down(stake_m, price, PRICE_ONE) - stake_m, -stake_m
+    payout = payout_up if trade.between == Between.CLOSE else payout_down
+    return stake_m - payout(stake_m, price, PRICE_ONE), stake_m
+
+
+def _check_position(position: Position, *, busy: bool) -> None:
+    """Counts, the trades of each order, and the exposure; while the market is being looked at it may lag behind."""
+    name = position.market.id, position.customer.id
+    matched: dict[str, list[int]] = {}
+    for trade in position.trades:
+        total = matched.setdefault(trade.order, [0, 0])
+        total[0] += trade.stake_m
+        total[1] += trade.stake_m * trade.price
+    kept = {order.id: [order.matched_m, order.paid] for order in position.orders.values() if order.matched_m}
+    assert matched == kept, name
+    for order in position.orders.values():
+        assert order.owner is position.customer, order.id
+        assert order.stake_m or order.matched_m, order.id
+        # A lay that names its liability lays a greater stake at a lower price.
+        at_close = order.on_close or order.persistence == Persistence.ON_CLOSE
+        assert at_close or order.stake_m + order.matched_m <= order.asked_m, order.id
+        assert order.stake_m or order.waits is None, order.id
+    assert position.resting == sum(bool(order.stake_m) for order in position.orders.values()), name
+    if not busy:
+        assert position.exposure_m == (0 if position.settled else _exposure(position)), name
+
+
+def _exposure(position: Position) -> int:
+    """The same as positions.exposure, from orders and trades alone, outcome by outcome (RULEBOOK 4)."""
+    market = position.market
+    unmatched: dict[str, Payoffs] = {}
+    matched: dict[str, Payoffs] = {}
+    for order in position.orders.values():
+        risk_m = order.stake_m
+        if order.side == Side.LAY and not order.on_close:
+            risk_m = payout_down(order.stake_m, order.price, PRICE_ONE) - order.stake_m
+        _pay(unmatched, order.selection.id, (0, risk_m) if order.side == Side.BACK else (risk_m, 0))
+    for trade in position.trades:
+        price = positions.standing(market, trade)
+        if price is not None:
+            _pay(matched, trade.selection, _payoffs(trade, price))
+    standing = [name for name, selection in market.selections.items() if not selection.withdrawn_ms]
+    touched = [name for name in standing if name in unmatched or name in matched]
+    # Selections of which he has nothing are alike: as many of them as can win stand for all.
+    others = [name for name in standing if name not in touched][: market.winners]
+    worst_m = 0
+    for winning in combinations([*touched, *others], min(market.winners, len(standing))):
+        won_m = _sum(matched, winning)
+        worst_m = max(worst_m, _sum(unmatched, winning) + max(0, -won_m))
+    return worst_m
+
+
+def _pay(payoffs: dict[str, Payoffs], name: str, more: Payoffs) -> None:
+    wins, loses = payoffs.get(name, (0, 0))
+    payoffs[name] = wins + more[0], loses + more[1]
+
+
+def _sum(payoffs: dict[str, Payoffs], winning: tuple[str, ...]) -> int:
+    return sum(wins if name in winning else loses for name, (wins, loses) in payoffs.items())
