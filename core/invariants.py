@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import combinations
 
 from core import ledger, liability, positions, protection
-from core.book import Between, Bet, Book, Customer, Exchange, Fixture, Market, Order, Persistence, Position, Trade
+from core.book import Bet, Between, Book, Customer, Exchange, Fixture, Market, Order, Persistence, Position, Trade
 from core.exchange.ladder import Side
 from core.messages.events import BetStatus, Stage
 from core.units import PRICE_ONE, payout_down, payout_up
