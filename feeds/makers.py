@@ -181,7 +181,7 @@ class Maker:
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Until the market is over or `stop` is set; then nothing of it rests any more."""
-        if not await self._come_in(stop):
+        if not await self.come_in(stop):
             return
         while not stop.is_set() and (wanted := self._look()) is not None:
             await self._round(wanted)
@@ -191,7 +191,7 @@ class Maker:
                 continue
         await self._withdraw()
 
-    async def _come_in(self, stop: asyncio.Event) -> bool:
+    async def come_in(self, stop: asyncio.Event) -> bool:
         """An account with money in it; False: stopped before."""
         while not stop.is_set():
             opened = await self._ask("account.open", co.OpenCustomer(*self._head(), self.name, self._currency))
@@ -330,6 +330,11 @@ class Makers:
         terms = Terms.of(ladder, limits)
         maker = Maker(self._requests, name, (fixture, market), look, terms, limits.currency, self.counts)
         self._tasks[number] = asyncio.create_task(maker.follow(self._stop), name=name)
+
+    async def open(self, name: str) -> None:
+        """An account with money in it, as makers have one: for whom the house lays its own prices."""
+        maker = Maker(self._requests, name, ("", ""), lambda: None, Terms("CLASSIC", 0, 0), self._limits.currency)
+        await maker.come_in(self._stop)
 
     async def __aenter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from adapters.demo.kinds import BUILDER
-from core.messages.answers import OddsDelta, OddsImage, Rejected
+from core.messages.answers import BookDelta, BookImage, OddsDelta, OddsImage, Rejected
 
 Key = tuple[str, str]
 """Fixture and market."""
@@ -26,7 +26,7 @@ OPEN: Final = "open"
 RACES, BUILDERS, OTHERS = "races", "builders", "others"
 """The shelves that customers look at: markets with each-way terms, bet builders, and the rest."""
 OVER: Final = ("closed", "settled")
-_decode = msgspec.json.Decoder(OddsImage | OddsDelta).decode
+_decode = msgspec.json.Decoder(OddsImage | OddsDelta | BookImage | BookDelta).decode
 
 
 class Quote(Struct):
@@ -59,6 +59,10 @@ class Offer(Struct):
     each_way: bool = False
     starting_price: bool = False
     """Bets can be taken at the price at the off."""
+    ladder: str = ""
+    """Of an exchange market; empty: it is none."""
+    ladder_starting_price: bool = False
+    """Orders can be for the close."""
 
     @property
     def shelf(self) -> str:
@@ -93,11 +97,11 @@ class Board:
         self._asking: set[asyncio.Task[None]] = set()
 
     def take(self, payload: bytes) -> None:
-        """An image or a delta."""
+        """An image or a delta; those of order books are for others."""
         message = _decode(payload)
         if isinstance(message, OddsImage):
             self._image(message)
-        else:
+        elif isinstance(message, OddsDelta):
             self._delta(message)
 
     def _image(self, image: OddsImage) -> None:
@@ -127,6 +131,8 @@ class Board:
             held.moves if held is not None else 0.0,
             image.each_way is not None,
             image.starting_price,
+            image.exchange.ladder if image.exchange is not None else "",
+            image.exchange is not None and image.exchange.starting_price,
         )
         self.put(offer)
 

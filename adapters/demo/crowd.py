@@ -25,6 +25,7 @@ from adapters.demo.board import Board, Offer
 from adapters.demo.clerk import Clerk, percentiles, reason
 from adapters.demo.records import Notice, Placed, Records
 from adapters.demo.report import Line, Report
+from adapters.demo.traders import Traders
 from config import settings as configuration
 from config.settings import Role, Settings
 from core.messages import answers as an
@@ -57,6 +58,8 @@ class Job(Struct, frozen=True):
     bets_per_s: float
     """All customers together, on average; 0: each bets again as soon as he has his answer."""
     report_ms: int
+    orders_per_s: float = 10.0
+    """On the exchange, all of them together."""
 
 
 class Crowd:
@@ -74,6 +77,9 @@ class Crowd:
         self._records = Records(self.seen, self._tell)
         currency = settings.limits.currency
         self._customers = {each.id: each for each in who.crowd(job.customers, job.seed, job.run, currency)}
+        traders = [each for each in self._customers.values() if each.currency == currency]
+        rate = job.orders_per_s
+        self._traders = Traders(traders, self.board, self._ask, self._tell, self._deposit, job.run, rate)
         self._open: dict[str, list[str]] = {each: [] for each in self._customers}
         """The last bets of each that ran when he looked."""
         self._thinking: set[asyncio.Task[None]] = set()
@@ -103,7 +109,8 @@ class Crowd:
     async def _play(self) -> None:
         await asyncio.gather(*(self._come_in(customer) for customer in self._customers.values()))
         self.seen.here = True
-        await asyncio.gather(*(self._live(customer) for customer in self._customers.values()))
+        trading = (self._traders.live(customer) for customer in self._traders.customers)
+        await asyncio.gather(*trading, *(self._live(customer) for customer in self._customers.values()))
 
     def report(self) -> Report:
         """The figures as they are now."""
@@ -117,6 +124,8 @@ class Crowd:
         seen.whole_p50_ms, seen.whole_p99_ms = percentiles(latency.whole, 50, 99)
         seen.bets_per_s = recent[0].get_total_count() / max(recent[1], 0.1)
         seen.whole_bets_per_s = seen.bets / max(self._last_s - self._first_s, 0.001)
+        seen.exchange = self._traders.report()
+        seen.faults += [fault for fault in self._traders.faults if fault not in seen.faults]
         seen.lines = sorted(self.lines.values(), key=lambda line: line.ts_ms)
         self.lines.clear()
         return seen
@@ -133,7 +142,9 @@ class Crowd:
             if isinstance(account, an.AccountState):
                 customer.cash_m, customer.currency = account.cash_m, account.currency
                 self.seen.returning += 1
-                self._returning[account.currency] += account.cash_m + account.open_stakes_m + account.reserved_m
+                self._returning[account.currency] += (
+                    account.cash_m + account.open_stakes_m + account.reserved_m + account.exposure_m
+                )
         if customer.cash_m < 10 * customer.stake_m:
             await self._deposit(customer)
         if customer.profile.own_limit:

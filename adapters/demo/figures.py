@@ -6,6 +6,8 @@ from msgspec import Struct, field
 
 from adapters.demo.desk import Report as Desk
 from adapters.demo.report import Line, Report
+from core.messages.answers import Level
+from feeds.makers import Counts
 
 FLASH_S = 4.0
 """So long a price shows that it moved: an eye that was elsewhere still sees it."""
@@ -29,6 +31,28 @@ class Hot(Struct):
     prices: list[Price]
     """Shortest first."""
     liability_m: int
+
+
+class Runner(Struct):
+    """One selection of the exchange market that is shown."""
+
+    name: str
+    to_back: list[Level]
+    """`[price, stake_m]`, best first: what can be backed, others having laid it."""
+    to_lay: list[Level]
+    matched_m: int
+
+
+class Exchange(Struct):
+    """The liveliest exchange market."""
+
+    fixture: str
+    market: str
+    status: str
+    in_play: bool
+    runners: list[Runner]
+    """Favourites first."""
+    matched_m: int
 
 
 class Worst(Struct):
@@ -80,6 +104,8 @@ class Figures(Struct):
     waiting: dict[str, int] = field(default_factory=dict)
     """Bets that wait now, by stage: delayed, referred, offered."""
     desk: Desk = field(default_factory=Desk)
+    exchange: Exchange | None = None
+    makers: Counts = field(default_factory=Counts)
     lines: list[Line] = field(default_factory=list)
     """Bets and settlements, the newest last."""
     slow: list[Line] = field(default_factory=list)

@@ -17,16 +17,19 @@ from msgspec.structs import replace
 from adapters import logs
 from adapters.demo import part
 from config import settings as configuration
-from config.settings import Settings, Simulator
+from config.settings import Role, Settings, Simulator
 from feeds.betfair.normalise import PROVIDER as BETFAIR
 from feeds.betfair.normalise import Normaliser
 from feeds.betfair.recording import RecordingError, read
 from feeds.betfair.replay import replay
 from feeds.bus import NatsBus
+from feeds.makers import Counts, Makers
 from feeds.session import Session, now_ms
 from feeds.simulator import programme as simulator
 from feeds.simulator.play import play
 
+EXCHANGE: Final = ("PRO-1.170258213", "1.200806927")
+"""Recordings that are played as exchange markets: a race of 17, and a match of two sides with hours in play."""
 _REPORT_S: Final = 0.25
 _PAUSE_S: Final = 5.0
 """Between a recording's end and its next beginning: so its results can be read on the screen."""
@@ -58,6 +61,8 @@ class Report(Struct):
     """Their markets that have results, or were cancelled."""
     dropped: int = 0
     """Messages lost because NATS was away."""
+    makers: Counts = field(default_factory=Counts)
+    """Who follow recorded and simulated depth in exchange markets."""
     done: bool = False
     errors: list[str] = field(default_factory=list)
 
@@ -77,17 +82,21 @@ class Feeds:
         self._settings = settings
         self._stop = stop
         self._sessions: list[Session] = []
+        self._makers: Makers | None = None
 
     async def play(self) -> None:
         """All of it, until its end or `stop`. The producers stay alive until `stop`: what is open stays believed."""
-        bus = await NatsBus.connect(self._settings.nats, "demo feeds")
-        ingest = self._settings.ingest
+        settings = self._settings
+        bus, ingest = await NatsBus.connect(settings.nats, "demo feeds"), settings.ingest
+        gateway = await NatsBus.connect(settings.nats, "demo makers", Role.GATEWAY)
         try:
             async with (
                 Session(bus, BETFAIR, "replay", ingest) as recorded,
                 Session(bus, simulator.PROVIDER, simulator.PRODUCER, ingest) as simulated,
+                Makers(gateway, settings.limits) as self._makers,
             ):
                 self._sessions = [recorded, simulated]
+                await self._makers.open(simulator.HOUSE)
                 playing: list[Awaitable[None]] = [
                     self._recording(recorded, number, Path(path)) for number, path in enumerate(self.job.recordings)
                 ]
@@ -95,10 +104,13 @@ class Feeds:
                 self.seen.done = True
                 await self._stop.wait()
         finally:
+            await gateway.close()
             await bus.close()
 
     def report(self) -> Report:
         self.seen.dropped = sum(session.dropped for session in self._sessions)
+        if self._makers is not None:
+            self.seen.makers = self._makers.counts
         return self.seen
 
     async def _recording(self, session: Session, number: int, path: Path) -> None:
@@ -110,7 +122,13 @@ class Feeds:
             self.seen.recordings += 1
             try:
                 stats = await replay(
-                    session, path, speed=speed, stop=self._stop, prefix=prefix, lead_ms=self.job.lead_s * 1000
+                    session,
+                    path,
+                    speed=speed,
+                    stop=self._stop,
+                    prefix=prefix,
+                    lead_ms=self.job.lead_s * 1000,
+                    makers=self._makers if path.name in EXCHANGE else None,
                 )
             except RecordingError as error:
                 self.seen.errors.append(str(error))
@@ -137,8 +155,8 @@ class Feeds:
             settings = replace(settings, tick_s=max(settings.tick_s, int(speed * _TICK_S)), delay_max_ms=delay_max_ms)
         else:
             start_ms -= int((settings.lead_s + settings.spread_s / 2) * 1000 / speed)
-        plan = simulator.Plan(job.seed, job.run, start_ms, speed, fixtures)
-        await play(session, simulator.Programme(plan, settings), self._stop)
+        plan = simulator.Plan(job.seed, job.run, start_ms, speed, fixtures, exchange=True)
+        await play(session, simulator.Programme(plan, settings), self._stop, makers=self._makers)
 
     def _speed(self, path: Path) -> float:
         """At which a recording takes the programme's time; what cannot be read has no say in it."""

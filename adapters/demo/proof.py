@@ -13,19 +13,23 @@ from msgspec import Struct, field
 from nats.js import JetStreamContext
 
 from adapters import bus, journal, postgres
+from adapters.demo.report import Report
 from adapters.demo.tables import STAGES, Tables, read, without_zeros
+from adapters.demo.tally import Exchange, Tally
 from adapters.demo.watch import Watch
 from adapters.journal import snapshots
 from adapters.postgres import audit
 from config.settings import Role, Settings
 from core import invariants, ledger, snapshot
-from core.book import Bet
+from core.book import Bet, Book
 from core.engine import Engine
 from core.liability import leg_result
 from core.messages.events import BetStatus
 from core.messages.rejections import Rejection
 
 _FAULTS_SHOWN: Final = 5
+_LEGS_MAX: Final = 40
+"""Of a match across selections."""
 
 
 class LiveState(Struct, frozen=True):
@@ -64,6 +68,8 @@ class Outcome(Struct):
     waited: dict[str, int]
     """How many have waited, by stage: "delayed" in play, "referred" to the trader, and of those "offered" by him."""
     cash_outs: int
+    exchange: Exchange
+    """Of all exchange markets, counted in the journal."""
     failures: list[str] = field(default_factory=list)
 
     def json(self) -> str:
@@ -79,6 +85,7 @@ class Outcome(Struct):
             f"rejected: {_listed(self.rejected)}\n"
             f"accepted: {_listed(self.by_kind)}\n"
             f"waited: {_listed(self.waited)}; {self.pending:,} still wait; {self.cash_outs:,} cash-outs\n"
+            f"exchange: {self.exchange.text()}\n"
             f"staked {self.staked_m:,}, paid {self.paid_m:,}, the ledger sums to {self.ledger_sum_m} (minor units)\n"
             f"{self.journal_events:,} events in the journal, {self.projected_events:,} in Postgres\n"
             f"state {self.state_hash}, rebuilt {self.rebuilt_state_hash}\n"
@@ -115,18 +122,20 @@ async def prove(settings: Settings, run: str, live: LiveState, watch: Watch) -> 
         pending=tables.counts["pending"],
         waited={stage: tables.counts[stage] for stage in STAGES},
         cash_outs=tables.counts["cash_outs"],
+        exchange=Exchange(),
     )
     client = await bus.connect(settings, Role.AUDITOR, name="demo proof")
     try:
-        await _rebuild(settings, client.jetstream(), outcome, live)
-        await _audit(settings, client.jetstream(), outcome)
+        book = await _rebuild(settings, client.jetstream(), outcome, live)
+        await _audit(settings, client.jetstream(), outcome, run)
     finally:
         await bus.close(client)
     _compare(outcome, tables, watch)
+    compare_exchange(outcome, book, watch.crowd, settings.limits.currency)
     return outcome
 
 
-async def _rebuild(settings: Settings, js: JetStreamContext, outcome: Outcome, live: LiveState) -> None:
+async def _rebuild(settings: Settings, js: JetStreamContext, outcome: Outcome, live: LiveState) -> Book:
     """The state as an engine that starts gets it: the last snapshot, and the journal behind it."""
     book, sequence = await snapshots.rebuild(js, settings)
     async for stored in journal.read(js, settings.journal.stream, sequence):
@@ -141,16 +150,18 @@ async def _rebuild(settings: Settings, js: JetStreamContext, outcome: Outcome, l
         _expect(outcome, f"sum of all {currency} in the rebuilt state", sum_m, 0)
     overdue = sum(is_overdue(bet) for bet in book.bets.values())
     _expect(outcome, "open bets on closed markets in the rebuilt state", overdue, 0)
+    return book
 
 
-async def _audit(settings: Settings, js: JetStreamContext, outcome: Outcome) -> None:
-    """Postgres against a state that is rebuilt from the journal's first event on."""
+async def _audit(settings: Settings, js: JetStreamContext, outcome: Outcome, run: str) -> None:
+    """Postgres against a state that is rebuilt from the journal's first event on, which is counted on the way."""
     connection = await postgres.connect(settings.postgres)
-    engine, report = Engine(settings.limits), audit.Report(_FAULTS_SHOWN)
+    engine, report, tally = Engine(settings.limits), audit.Report(_FAULTS_SHOWN), Tally(f"{run}-demo-")
     try:
-        await audit.audit(connection, engine, journal.read(js, settings.journal.stream, 0), report)
+        await audit.audit(connection, engine, tally.over(journal.read(js, settings.journal.stream, 0)), report)
     finally:
         await connection.close()
+    outcome.exchange = tally.seen
     outcome.failures.extend(report.lines)
     _expect(outcome, "differences found by the audit", report.count, 0)
     _expect(outcome, "state rebuilt from the first event on", snapshot.state_hash(engine.book), outcome.state_hash)
@@ -185,6 +196,23 @@ def _compare(outcome: Outcome, tables: Tables, watch: Watch) -> None:
     _expect(outcome, "open bets", counts["open"], 0)
     for problem in [*seen.faults[:_FAULTS_SHOWN], *watch.desk.faults[:_FAULTS_SHOWN], *watch.feeds.errors]:
         outcome.failures.append(problem)
+
+
+def compare_exchange(outcome: Outcome, book: Book, crowd: Report, currency: str) -> None:
+    """Customers against the journal, and the money: all of it settled, nothing set aside, nothing stuck in between."""
+    found, seen = outcome.exchange, crowd.exchange
+    if not crowd.timeouts:
+        _expect(outcome, "orders of customers in the journal", found.customers, seen.orders + seen.replaced)
+    exposed = {customer.id: customer.exposure_m for customer in book.customers.values() if customer.exposure_m}
+    _expect(outcome, "exposures of customers when all is settled", exposed, {})
+    resting = sum(customer.resting for customer in book.customers.values())
+    _expect(outcome, "orders that rest when all is settled", resting, 0)
+    commission_m = book.house.get((ledger.HOUSE_COMMISSION, currency), 0)
+    _expect(outcome, "commission in the ledger", commission_m, found.commission_m)
+    # A match across selections leaves the house a rounding of less than one minor unit a leg, and never costs it any.
+    left_m = book.house.get((ledger.HOUSE_EXCHANGE, currency), 0)
+    if not 0 <= left_m <= _LEGS_MAX * found.crosses:
+        outcome.failures.append(f"house:exchange has {left_m}, with {found.crosses} matches across selections")
 
 
 def is_overdue(bet: Bet) -> bool:

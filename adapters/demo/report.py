@@ -10,13 +10,40 @@ class Line(Struct, frozen=True):
 
     ts_ms: int
     kind: str
-    """accepted, rejected; won, void; sold; of what a trader looks at: referred, trader (his word), taken, lapsed."""
+    """accepted, rejected; won, void; sold; traded (on the exchange); of what a trader looks at: referred, trader (his
+    word), taken, lapsed."""
     customer: str
     what: str
     stake_m: int
     paid_m: int = 0
     why: str = ""
     currency: str = "EUR"
+
+
+class Traded(Struct, frozen=True):
+    """What customers have had matched in an exchange market when their orders came in, by selection."""
+
+    fixture: str
+    market: str
+    stakes_m: dict[str, int]
+
+
+class Exchange(Struct):
+    """What the crowd has seen of exchange markets since its start; orders are this run's, sums in minor units."""
+
+    orders: int = 0
+    """That were taken."""
+    answers: dict[str, int] = field(default_factory=dict)
+    """The status of a report (core.messages.answers.OrderReport), or the reason: count."""
+    takers: int = 0
+    """Orders that were matched when they came in, or when their delay was over."""
+    matched_m: int = 0
+    """Of these; what rested and was matched later is not in it."""
+    taken_back: int = 0
+    """Cancels and reductions that were carried out."""
+    replaced: int = 0
+    traded: list[Traded] = field(default_factory=list)
+    """The markets that are still on offer."""
 
 
 class Report(Struct):
@@ -67,6 +94,7 @@ class Report(Struct):
     """From the first bet to the last."""
     markets: int = 0
     """Open ones, as the customers see them."""
+    exchange: Exchange = field(default_factory=Exchange)
     faults: list[str] = field(default_factory=list)
     """What must not be: a retry that got another answer, a bet that is not what was asked for."""
     lines: list[Line] = field(default_factory=list)

@@ -28,9 +28,9 @@ from adapters.demo.proof import LiveState
 from adapters.demo.servers import Servers
 from adapters.demo.watch import Watch
 from config.settings import Role, Settings
-from core.messages.answers import Answer, OddsImage, Rejected
+from core.messages.answers import Answer, BookImage, OddsImage, Rejected
 from core.messages.commands import CancelMarket
-from core.messages.queries import GetOdds
+from core.messages.queries import GetBook, GetOdds
 from core.units import money_text
 from feeds import recordings
 
@@ -42,6 +42,9 @@ _READY_S: Final = 20.0
 _THINK_S: Final = 1.5
 """How long the trader looks at a bet; in a bounded run he is as quick as everything is there."""
 _GRANTS_S: Final = 120.0
+_ORDERS_PER_S: Final = 25.0
+"""On the exchange, at least; where more is bet, a share of it."""
+_ORDERS_SHARE: Final = 0.1
 _RUN: Final = re.compile(r"(?:betfair:|sim:\d+-)(r\d+)-")
 """The run in the id of a fixture that a demo played: `betfair:r1-0-1:...`, `sim:1-r1-7`."""
 
@@ -106,6 +109,7 @@ class Demo:
                     raise DemoError(task.result())
                 self._check_servers()
                 await self._measure()
+                await self._look()
                 await self._void_leftovers()
         finally:
             for task in (*parts, stopping):
@@ -168,7 +172,9 @@ class Demo:
         await self.desk.start(desk.Job(demo.customers, plan.seed, self.run, *thinking), environ)
         await self._desk_ready()
         await self.feeds.start(feeds, environ)
-        await self.crowd.start(crowd.Job(demo.customers, plan.seed, self.run, plan.bets, rate, _REPORT_MS), environ)
+        orders = max(_ORDERS_PER_S, rate * _ORDERS_SHARE)
+        betting = crowd.Job(demo.customers, plan.seed, self.run, plan.bets, rate, _REPORT_MS, orders)
+        await self.crowd.start(betting, environ)
 
     async def _desk_ready(self) -> None:
         """Before its rates are set, nobody can open an account in another currency."""
@@ -198,6 +204,19 @@ class Demo:
         except OSError:
             return  # dead, and then the watch finds it, or busy for once
         self.watch.take_metrics(page.decode())
+
+    async def _look(self) -> None:
+        """The book of the exchange market that is shown."""
+        key = self.watch.traded_market()
+        if key is None:
+            return
+        try:
+            reply = await self._gateway.request("order.book", msgspec.json.encode(GetBook(*key)), timeout=_ASK_S)
+        except NatsError:
+            return
+        answer = msgspec.json.decode(reply.data, type=Answer)
+        if isinstance(answer, BookImage):
+            self.watch.take_book(answer)
 
     async def _void_leftovers(self) -> None:
         """What an earlier run left open will never be played to its end: its bets are void, as the desk would do it.

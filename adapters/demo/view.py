@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adapters.demo import kinds
-from adapters.demo.figures import Figures, Hot, Price, Worst
+from adapters.demo.figures import Exchange, Figures, Hot, Price, Worst
 from adapters.demo.profiles import in_book
 from adapters.demo.report import Line
 from core.units import money_text, price_decimal
@@ -39,8 +39,13 @@ _KINDS: Final = {
     "taken": ("bold green", "deal"),
     "lapsed": ("yellow", "off"),
     "sold": ("bold blue", "sold"),
+    "traded": ("bold bright_blue", "xchg"),
 }
 _PAID: Final = {"won", "void", "sold"}
+_NO_LEVELS: Final = ((0, 0),) * 3
+_BACK, _LAY = "bold bright_blue", "bold bright_magenta"
+_MATCHED: Final = 9
+"""The width of what was matched on a selection, where there is room."""
 _PLACES: Final = 2
 """Kinds of bets beside each other."""
 
@@ -51,17 +56,24 @@ def render(figures: Figures, width: int, height: int) -> RenderableType:
     right = 30 if width < 110 else min(44, width // 3)
     tall = height >= _TALL
     system, told = 4 if tall else 2, 4 + (height - HEIGHT_MIN) // 7
-    body = height - 3 - system - 2 * told
-    worst = max(5, min(body // 3, 14))
+    traded = 0
+    if figures.exchange is not None:
+        told -= 1
+        traded = 2 + (min(max(3, len(figures.exchange.runners)), 6) if tall else 3)
+    body = height - 3 - system - 2 * told - traded
+    worst = max(5 if body > 9 else 3, min(body // 3, 14))
     by_kind = min(body // 3, 8) if tall else 0
     screen, middle, side = Layout(size=height), Layout(size=body), Layout(size=right)
-    screen.split_column(
+    parts = [
         Layout(_header(figures, width), size=3),
         middle,
         Layout(_system(figures, framed=tall), size=system),
         Layout(_desk(figures, told - 2), size=told),
         Layout(_ticker(figures, told - 2), size=told),
-    )
+    ]
+    if figures.exchange is not None:
+        parts.insert(2, Layout(_exchange(figures, figures.exchange, width - 4, traded - 2), size=traded))
+    screen.split_column(*parts)
     middle.split_row(Layout(_markets(figures, width - right - 4, body - 2)), side)
     panels = [Layout(_answers(figures, body - worst - by_kind - 2))]
     if by_kind:
@@ -77,7 +89,8 @@ def line(figures: Figures) -> str:
     return (
         f"{_clock(figures.now_ms)} up {_span(figures.up_s)}  bets {crowd.bets:,} ({crowd.bets_per_s:.0f}/s, "
         f"{_accepted_share(figures):.0%} accepted)  p50 {crowd.p50_ms:.1f} p99 {crowd.p99_ms:.1f} ms  "
-        f"settled {crowd.settled:,}  pending {sum(figures.waiting.values())}  cash-outs {crowd.cash_outs:,}  "
+        f"settled {crowd.settled:,}  orders {crowd.exchange.orders:,}, {_money(crowd.exchange.matched_m)} taken  "
+        f"pending {sum(figures.waiting.values())}  cash-outs {crowd.cash_outs:,}  "
         f"markets {crowd.markets}  journal {figures.event_no:,} events, "
         f"projector {figures.projector_lag:,} behind  worst {worst.name} {_money(worst.liability_m)} of "
         f"{_money(worst.limit_m)} {figures.currency}  feeds {_producers(figures).plain}"
@@ -172,6 +185,62 @@ def _price(price: Price, width: int, *, open_: bool) -> Text:
     text = Text(_fit(price.name, width - len(shown) - 3) + " ", "" if open_ else "dim")
     text.append(shown, (style or "bold") if open_ else "dim strike")
     return text.append(arrow + " ", style)
+
+
+def _exchange(figures: Figures, market: Exchange, width: int, rows: int) -> Panel:
+    """The book: on the left what can be backed, on the right what can be laid, the best prices in the middle."""
+    each = max(10, min(15, (width - 30) // 6))
+    name_width = width - 6 * each - 3 - (_MATCHED if width >= _WIDE else 0)
+    lines = []
+    for runner in market.runners[:rows]:
+        text = Text(_fit(runner.name, name_width) + " ")
+        if width >= _WIDE:
+            text.append(f"{_money(runner.matched_m):>{_MATCHED - 1}} ", "dim")
+        backs, lays = [*runner.to_back, *_NO_LEVELS][:3], [*runner.to_lay, *_NO_LEVELS][:3]
+        for place, level in reversed([*enumerate(backs)]):
+            text.append(_level(level, each), _BACK if not place else "blue")
+        text.append("│ ", "dim")
+        for place, level in enumerate(lays):
+            text.append(_level(level, each), _LAY if not place else "magenta")
+        lines.append(text)
+    if not lines:
+        lines.append(Text("nobody offers anything", "dim"))
+    crowd, makers = figures.crowd.exchange, figures.makers
+    state = market.status if market.status != "open" else "in play" if market.in_play else "open"
+    title = (
+        f"exchange  {market.fixture}, {market.market}  {state}  matched {_money(market.matched_m)} {figures.currency}"
+    )
+    told = (
+        f"{crowd.orders:,} orders, {crowd.takers:,} took {_money(crowd.matched_m)}, "
+        f"{crowd.answers.get('resting', 0):,} rest, {crowd.taken_back:,} back; makers {makers.placed:,}"
+    )
+    return _panel(title, lines, told)
+
+
+def _level(level: tuple[int, int], width: int) -> str:
+    """A price, and how much of it there is."""
+    price, stake_m = level
+    if not price:
+        return " " * width
+    shown = _short(price)
+    return f"{shown} {_size(stake_m):<{width - len(shown) - 2}} "
+
+
+def _short(price: int) -> str:
+    shown = price_decimal(price)
+    return shown.removesuffix(".00") if price >= 1_000_000 else shown
+
+
+def _size(stake_m: int) -> str:
+    """At most four characters: 9.50, 950, 9.5k, 950k."""
+    whole = stake_m / 100
+    if whole < 10:
+        return f"{whole:.2f}"
+    if whole < 1_000:
+        return f"{whole:.0f}"
+    return (
+        f"{whole / 1_000:.1f}k" if whole < 10_000 else f"{whole / 1_000:.0f}k" if whole < 1e6 else f"{whole / 1e6:.0f}M"
+    )
 
 
 def _answers(figures: Figures, rows: int) -> Panel:

@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.demo import desk, programme, report
 from adapters.demo.board import BUILDERS, OPEN, Board, Key, Offer
-from adapters.demo.figures import FLASH_S, Figures, Hot, Price, Producer, Worst
+from adapters.demo.figures import FLASH_S, Exchange, Figures, Hot, Price, Producer, Runner, Worst
 from core.limits import Limits
+from core.messages.answers import BookImage
 
 _LINES_MAX: Final = 50
 _AWAY_S: Final = 5.0
@@ -25,6 +26,9 @@ _BUSY: Final = 1_000
 """Events a second below which a lag is not worth a word."""
 _HOT_MAX: Final = 40
 _BUILDER_QUOTES: Final = 10
+_EXCHANGE_S: Final = 20.0
+"""So long the same exchange market is shown, unless it is over."""
+_LEVELS: Final = 3
 _CHOOSE_S: Final = 3.0
 """So long the same markets are shown in the same places, or nobody could read them."""
 _SHUT_S: Final = 20.0
@@ -53,6 +57,9 @@ class Watch:
         self._rates = _Rates()
         self._shown: list[Key] = []
         self._chosen_s = 0.0
+        self._traded: Key | None = None
+        self._traded_s = 0.0
+        self._book: BookImage | None = None
 
     def take_crowd(self, seen: report.Report) -> None:
         self.crowd = seen
@@ -138,6 +145,8 @@ class Watch:
             playing=self._playing(),
             postgres="away" if self.projector_lag > _AWAY_S * max(_BUSY, rates.of("events")) else "up",
             redis=("up" if value("tictac_redis_up") else "away") if self.redis else "off",
+            exchange=self._exchange(),
+            makers=self.feeds.makers,
             lines=list(self._lines),
             slow=list(self._slow),
         )
@@ -175,6 +184,50 @@ class Watch:
             ],
             int(self._value("tictac_fixture_liability_m", offer.fixture)),
         )
+
+    def traded_market(self) -> Key | None:
+        """The exchange market that is worth looking at: in play before the others, then where most was matched."""
+        now_s, offers = time.monotonic(), self.board.offers
+        if self._traded is None or self._traded not in offers or now_s - self._traded_s > _EXCHANGE_S:
+            matched = {(each.fixture, each.market): sum(each.stakes_m.values()) for each in self.crowd.exchange.traded}
+            there = [offer for offer in offers.values() if offer.ladder]
+            best = max(
+                there,
+                key=lambda offer: (
+                    offer.status == OPEN,
+                    offer.in_play,
+                    matched.get((offer.fixture, offer.market), 0),
+                ),
+                default=None,
+            )
+            self._traded = None if best is None else (best.fixture, best.market)
+            self._traded_s = now_s
+        return self._traded
+
+    def take_book(self, image: BookImage) -> None:
+        """The book of that market."""
+        self._book = image
+
+    def _exchange(self) -> Exchange | None:
+        image = self._book
+        offer = self.board.offers.get((image.fixture, image.market)) if image is not None else None
+        if image is None or offer is None:
+            return None
+        key = image.fixture, image.market
+        matched = {(each.fixture, each.market): each.stakes_m for each in self.crowd.exchange.traded}.get(key, {})
+        runners = [
+            Runner(
+                offer.quotes[book.selection].name,
+                [*book.lays[:_LEVELS]],
+                [*book.backs[:_LEVELS]],
+                matched.get(book.selection, 0),
+            )
+            for book in image.books
+            if book.lays or book.backs
+        ]
+        runners.sort(key=lambda runner: (runner.to_back or runner.to_lay)[0][0])
+        total_m = sum(matched.values())
+        return Exchange(offer.fixture_name, offer.market_name, image.status, image.in_play, runners, total_m)
 
     def _worst(self) -> list[Worst]:
         names = {offer.fixture: offer.fixture_name for offer in self.board.offers.values()}

@@ -19,6 +19,7 @@ from core.grading.scores import Score
 from core.messages import feed
 from core.messages.feed import Certainty, FeedStatus
 from core.messages.results import Result
+from core.messages.terms import ExchangeTerms
 from feeds.simulator.market import Finish, Market
 from feeds.simulator.pricing import offer
 
@@ -37,6 +38,8 @@ class Frame(NamedTuple):
     speed: float = 1.0
     provider: str = "simulator"
     producer: str = "1"
+    exchange: ExchangeTerms | None = None
+    """Its main market is an exchange market."""
 
 
 class Fixture(ABC):
@@ -169,7 +172,8 @@ class Fixture(ABC):
     def suspend(self, seconds: float, group: str = "") -> None:
         """Bet stop, and new prices after so many seconds, or later if there is another one meanwhile."""
         for stopped in self._stopped_with(group):
-            self._out.append(feed.Suspend(*self._head, self.frame.id, stopped))
+            # What stops all of a fixture is material: a goal, a penalty, a red card.
+            self._out.append(feed.Suspend(*self._head, self.frame.id, stopped, lapse=not group))
             for market in self.markets:
                 if market.status is FeedStatus.ACTIVE and stopped in {"", market.group}:
                     market.status = FeedStatus.SUSPENDED
@@ -276,6 +280,7 @@ class Fixture(ABC):
             delay_ms=self.delay_ms,
             parts=market.parts,
             starting_price=market.starting_price,
+            exchange=market.exchange,
         )
 
     def _market_prices(self, market: Market) -> feed.MarketPrices:

@@ -90,6 +90,7 @@ class FootballFixture(Fixture):
         self.kinds = markets_for(self._rates)
         self._pricer = kinds.Pricer(self.kinds)
         self.markets = [*map(self._market, self.kinds), *map(self._builder, kinds.builders())]
+        self.markets[0].exchange = frame.exchange
         length_s = sum(self._halves_s) + BREAK_S
         self.at(0, self.announce)
         self.after_tick(self._tick)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from core.grading.scores import Score
 from core.messages.feed import Certainty, FeedStatus
 from core.messages.results import EachWay, Result
+from core.messages.terms import ExchangeTerms
 
 
 class Market(Struct, eq=False):
@@ -25,6 +26,7 @@ class Market(Struct, eq=False):
     specifiers: dict[str, str] = {}
     each_way: EachWay | None = None
     starting_price: bool = False
+    exchange: ExchangeTerms | None = None
     parts: tuple[tuple[str, str], ...] = ()
     """Of a bet builder: (market, selection). It has no results of its own, and stands behind its parts."""
     status: FeedStatus = FeedStatus.SUSPENDED

@@ -8,6 +8,7 @@ import contextlib
 import re
 import signal
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import structlog
@@ -15,6 +16,7 @@ import uvloop
 
 from config.settings import Settings
 from feeds.bus import NatsBus
+from feeds.makers import Makers
 from feeds.session import Session, now_ms
 from feeds.simulator.programme import PRODUCER, PROVIDER, Plan, Programme
 
@@ -27,13 +29,16 @@ async def play(
     stop: asyncio.Event,
     *,
     abandon: bool = False,
+    makers: Makers | None = None,
     clock_ms: Callable[[], int] = now_ms,
 ) -> None:
     """Tell the programme over an open session as its time comes, until it ends or `stop` is set.
 
     What is past when this begins, or when the process was held up for long, is told as one image: prices that come late
-    are wrong prices. With `abandon` the fixtures are over with the stop: their open markets are cancelled.
+    are wrong prices. With `abandon` the fixtures are over with the stop: their open markets are cancelled. `makers`
+    make the programme's exchange markets.
     """
+    made: dict[tuple[str, str], None] = {}
     programme.pass_over(clock_ms())
     session.add(programme)
     await session.recover()
@@ -46,8 +51,19 @@ async def play(
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), max(0, next_ms - clock_ms()) / 1000)
         await session.publish(programme.messages(clock_ms()))
+        if makers is not None:
+            made = _make(makers, programme, made)
     if abandon:
         await session.publish(programme.abandon())
+
+
+def _make(makers: Makers, programme: Programme, known: dict[tuple[str, str], None]) -> dict[tuple[str, str], None]:
+    """Makers for the exchange markets that have none yet; returns those that are on offer."""
+    there = dict.fromkeys(programme.exchanges)
+    for place in there:
+        if place not in known:
+            makers.follow(*place, "CLASSIC", partial(programme.depth, *place))
+    return there
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,12 +15,22 @@ from random import Random
 from msgspec import Struct
 
 from config.settings import Simulator
-from core.messages.feed import AnyFeedMessage
+from core.exchange.ladder import LADDERS
+from core.messages.feed import AnyFeedMessage, FeedStatus
+from core.messages.terms import ExchangeTerms
+from feeds.makers import Depth
+from feeds.simulator.depth import depth
 from feeds.simulator.fixture import Fixture, Frame
 from feeds.simulator.football import FootballFixture
 from feeds.simulator.outright import OutrightFixture
 from feeds.simulator.race import RaceFixture
 
+HOUSE = "house"
+"""The customer's account for which the house lays its own prices."""
+_TERMS = {
+    0: ExchangeTerms(commission_bp=200, passive_exempt=True),
+    1: ExchangeTerms(commission_bp=500, passive_exempt=True, house=HOUSE, house_stake_m=50_000),
+}
 PROVIDER, PRODUCER = "simulator", "1"
 
 
@@ -35,6 +45,9 @@ class Plan(Struct, frozen=True):
     """Seconds of a fixture's time in one of the caller's: at 60 a match takes two minutes."""
     fixtures: int = 0
     """How many in all; 0: without end."""
+    exchange: bool = False
+    """Of every three fixtures, where they are matches, the first one's main market has exchange terms for makers, the
+    second one's for the house's own prices."""
 
 
 class Programme:
@@ -90,6 +103,26 @@ class Programme:
         for fixture in [*(fixture for _, fixture in self._over), *self._live.values()]:
             yield from fixture.image()
 
+    @property
+    def exchanges(self) -> list[tuple[str, str]]:
+        """Fixture and market of those whose makers are to be simulated."""
+        return [
+            (fixture.frame.id, market.id)
+            for fixture in self._live.values()
+            for market in fixture.markets
+            if market.exchange is not None and not market.exchange.house
+        ]
+
+    def depth(self, fixture_id: str, market_id: str) -> Depth | None:
+        """What makers offer in it now; None: it is over."""
+        for fixture in self._live.values():
+            for market in fixture.markets if fixture.frame.id == fixture_id else ():
+                if market.id == market_id and market.exchange is not None and market.status is not FeedStatus.CLOSED:
+                    names = (name for name, _ in market.selections)
+                    prices = dict(zip(names, market.prices or [0] * len(market.selections), strict=True))
+                    return depth(prices, LADDERS[market.exchange.ladder])
+        return None
+
     def abandon(self) -> Iterator[AnyFeedMessage]:
         """The programme ends here: what is decided stands, every other open market is cancelled."""
         for fixture in self._live.values():
@@ -113,6 +146,7 @@ class Programme:
             speed=plan.speed,
             provider=PROVIDER,
             producer=PRODUCER,
+            exchange=_TERMS.get(number % 3) if plan.exchange else None,
         )
         fixture = self._live[number] = self._kind(frame.seed)(frame, settings)
         fixture.passing_over = self._passing_over

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from adapters.demo import desk
-from adapters.demo.figures import Figures, Hot, Price, Producer, Worst
+from adapters.demo.figures import Exchange, Figures, Hot, Price, Producer, Runner, Worst
+from adapters.demo.report import Exchange as Orders
 from adapters.demo.report import Line, Report
+from feeds.makers import Counts
 
 AT_MS = 1_763_900_000_000
 
@@ -121,4 +125,27 @@ def figures() -> Figures:
             Line(AT_MS + 1900, "sold", "demo-0007", "double: Zip 12.00 ...", 1_000, 1_270, currency="GBP"),
             Line(AT_MS + 2900, "taken", "demo-0005", "Zip 12.00 (Newcastle)", 45_000),
         ],
+    )
+
+
+def exchange_night() -> Figures:
+    """The same, with a race on the exchange."""
+    race = Exchange(
+        "Sandown 1st Apr",
+        "R7 1200m Hcap",
+        "open",
+        in_play=True,
+        runners=[
+            Runner("1. Duecourse", [(31_500, 12_050), (31_000, 950), (30_500, 1_234_500)], [(32_000, 780)], 123_400),
+            Runner("2. Kooweerup", [(42_000, 5_000), (41_000, 40_000)], [(43_000, 99_900), (44_000, 1_000_000)], 0),
+            Runner("3. Lankan Star", [], [(10_000_000, 200)], 0),
+            *(Runner(f"{number}. Also ran", [(500_000, 2_000)], [], 0) for number in range(4, 15)),
+        ],
+        matched_m=123_400,
+    )
+    orders = Orders(
+        orders=1_631, answers={"resting": 710, "matched": 649}, takers=700, matched_m=641_700, taken_back=88
+    )
+    return replace(
+        figures(), crowd=replace(crowd(), exchange=orders), exchange=race, makers=Counts(placed=2_921, cancelled=2_000)
     )

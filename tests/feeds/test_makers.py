@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -144,7 +145,7 @@ class Life:
         self.wanted: dict[str, Levels] = {}
         self.maker = Maker(exchange, "maker-1", ("f", "m"), lambda: self.wanted, TERMS, "EUR")
 
-    async def round(self, **wanted: tuple[dict[int, int], dict[int, int]]) -> dict[str, Levels]:
+    async def round(self, **wanted: tuple[Mapping[int, int], Mapping[int, int]]) -> dict[str, Levels]:
         self.wanted |= {name: Levels(*levels) for name, levels in wanted.items()}
         await self.maker._round(self.wanted)
         return self.exchange.levels()
@@ -153,7 +154,7 @@ class Life:
 @pytest.fixture
 async def life() -> Life:
     life = Life(Exchange())
-    assert await life.maker._come_in(asyncio.Event())
+    assert await life.maker.come_in(asyncio.Event())
     life.exchange.world.customer("joe", CASH_M)
     return life
 
@@ -187,8 +188,8 @@ async def test_without_an_answer_the_book_is_right_a_few_rounds_later(life: Life
     setattr(life.exchange, trouble, 4)
     wanted = {24_000: 2_000}, {23_000: 500}
     for _ in range(4):
-        found = await life.round(a=wanted)
-    assert found["a"] == wanted
+        await life.round(a=wanted)
+    assert life.exchange.levels()["a"] == wanted
 
 
 async def test_what_lapses_at_the_off_is_placed_anew(life: Life) -> None:
@@ -211,11 +212,10 @@ async def test_a_suspended_market_gets_no_new_orders_and_loses_what_is_too_much(
 
 
 async def test_money_runs_out_and_more_is_put_in(life: Life) -> None:
-    wanted = {}, {CLASSIC.prices[-1]: 2_000_000}
-    await life.round(a=wanted)
-    for _ in range(3):
-        found = await life.round()
-    assert found["a"] == wanted
+    wanted: tuple[dict[int, int], dict[int, int]] = {}, {CLASSIC.prices[-1]: 2_000_000}
+    for _ in range(4):
+        await life.round(a=wanted)
+    assert life.exchange.levels()["a"] == wanted
 
 
 async def test_a_maker_that_stops_leaves_nothing_behind(life: Life) -> None:
@@ -252,7 +252,7 @@ def test_whatever_was_before_and_whatever_is_taken_the_book_comes_to_be_what_is_
 
     async def follow() -> None:
         life = Life(Exchange())
-        await life.maker._come_in(asyncio.Event())
+        await life.maker.come_in(asyncio.Event())
         life.exchange.world.customer("joe", CASH_M)
         for first, second, taking, stake_m in steps:
             if taking:
@@ -260,7 +260,8 @@ def test_whatever_was_before_and_whatever_is_taken_the_book_comes_to_be_what_is_
                 life.exchange.order(side, stake_m, CLASSIC.prices[0 if side == "back" else -1])
                 life.exchange.world.command(co.CancelOrders, customer="joe")
             for _ in range(3):  # what was matched in the meantime is found out in the second round
-                found = await life.round(a=first, b=second)
+                await life.round(a=first, b=second)
+            found = life.exchange.levels()
             for name, wanted in (("a", first), ("b", second)):
                 for have, want in zip(found[name], wanted, strict=True):
                     assert have.keys() <= want.keys()

@@ -10,6 +10,7 @@ from adapters.demo.board import Board
 from adapters.demo.proof import Outcome
 from adapters.demo.report import Line, Report
 from adapters.demo.tables import Tables
+from adapters.demo.tally import Exchange
 from adapters.demo.watch import Watch
 from core.limits import Limits
 from core.messages.answers import OddsImage, Rejected
@@ -37,6 +38,7 @@ def outcome() -> Outcome:
         pending=0,
         waited={"delayed": 3, "referred": 1, "offered": 0},
         cash_outs=2,
+        exchange=Exchange(orders=9, matched=4, matched_stake_m=4_000, commission_m=30, customers=5),
     )
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from adapters.demo.figures import Figures
 from adapters.demo.view import line, render
-from tests.adapters.demo_figures import figures
+from tests.adapters.demo_figures import exchange_night, figures
 
 
 def drawn(shown: Figures, width: int, height: int) -> list[str]:
@@ -20,9 +20,10 @@ def drawn(shown: Figures, width: int, height: int) -> list[str]:
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (160, 45), (240, 70)])
 def test_the_view_fills_the_screen_and_never_more(width: int, height: int) -> None:
-    lines = drawn(figures(), width, height)
-    assert len(lines) == height
-    assert max(map(len, lines)) <= width
+    for shown in (figures(), exchange_night()):
+        lines = drawn(shown, width, height)
+        assert len(lines) == height
+        assert max(map(len, lines)) <= width
 
 
 def test_a_screen_that_is_too_small_shows_a_part_of_the_smallest_size() -> None:
@@ -110,3 +111,31 @@ def test_without_a_terminal_one_line_says_it() -> None:
     assert "pending 34  cash-outs 1,204" in said
     assert "projector 120 behind" in said
     assert "worst Northwick Rovers v Eastmere Athletic 29,000 of 30,000 EUR" in said
+
+
+@pytest.mark.parametrize(("width", "height", "runners"), [(80, 24, 3), (120, 40, 6), (160, 45, 6)])
+def test_the_exchange_shows_three_levels_a_side_with_the_best_prices_in_the_middle(
+    width: int, height: int, runners: int
+) -> None:
+    rows = drawn(exchange_night(), width, height)
+    text = "\n".join(rows)
+    for wanted in (
+        "exchange  Sandown 1st Apr, R7 1200m Hcap  in play  matched 1,234 EUR",
+        "1,631 orders, 700 took 6,417, 710 rest, 88 back; makers 2,921",
+        # and of the rest what tells whether all is well
+        *("412 bets/s", "p99 4.8", "accepted", "81.4%", "projector 120 behind", "31 delayed", "bet  demo-0014"),
+        *("Northwick", "120,000  12%"),
+    ):
+        assert wanted in text, wanted
+    assert re.search(r"1. Duecou.*3\.05 12k\s+3\.10 9\.50\s+3\.15 120\s+│ 3\.20 7\.80\s", text)
+    assert re.search(r"2. Koowee.*\s+4\.10 400\s+4\.20 50\s+│ 4\.30 999\s+4\.40 10k\s", text)
+    assert re.search(r"3. Lankan.*\s+│ 1000 2\.00\s", text)
+    assert sum("Also ran" in row for row in rows) == runners - 3
+
+
+def test_an_exchange_without_orders_says_so() -> None:
+    night = exchange_night()
+    assert night.exchange is not None
+    text = "\n".join(drawn(replace(night, exchange=replace(night.exchange, runners=[], status="suspended")), 80, 24))
+    assert "nobody offers anything" in text
+    assert "R7 1200m Hcap  suspended" in text
