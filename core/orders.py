@@ -28,7 +28,8 @@ from core.refusals import Refusal
 from core.units import PRICE_ONE
 
 SIDES = {"back": BACK, "lay": LAY}
-PERSISTENCES = {"lapse": Persistence.LAPSE, "persist": Persistence.PERSIST, "on_close": Persistence.ON_CLOSE}
+PERSISTENCES = {"lapse": 0, "persist": 1, "on_close": 2}
+"""The numbers of Persistence; by a dict of plain integers, since a member's `value` costs as much as a comparison."""
 WHY_NAMES = {why.value: why.name.lower() for why in ev.Why}
 _ENDED_TIMES_MAX = 1_000
 """Times of orders that wait no more stay in the heap until then; past this and half of it, they go."""
@@ -53,7 +54,7 @@ def decide_replace(
 ) -> ev.Event | Refusal:
     """An order takes another price: as if it were cancelled and came in anew, in one."""
     order = own(book, command.customer, command.order)
-    if order is None:
+    if order is None or order.waits is not None:
         return Refusal(Rejection.ORDER_UNKNOWN)
     asked = read(book, limits, replaced(order, command), now_ms, order)
     if type(asked) is Refusal:
@@ -202,15 +203,15 @@ def _decide(asked: Asked, digest: int, now_ms: int) -> ev.Event | Refusal:
         market.fixture.id,
         market.id,
         own,
-        side.value,
+        side,
         command.price,
         command.stake_m,
         on_close,
-        PERSISTENCES[command.persistence].value,
+        PERSISTENCES[command.persistence],
         fills,
         crosses,
         lapsed_m,
-        0 if found.why is None else found.why.value,
+        found.why or 0,
         change_m,
         "" if waited or asked.gone is None else asked.gone.id,
         waited,
@@ -268,7 +269,7 @@ def apply_placed(book: Book, event: ev.OrderPlaced) -> None:
     gone = event.id if event.waited else event.replaces
     if gone:
         take_back(book, exchange, position, position.orders[gone], event.ts_ms)
-    side = Side(event.side)
+    side = BACK if event.side == BACK else LAY
     matched_m = paid = 0
     report_status = "resting"
     if event.fills or event.crosses:
@@ -384,7 +385,7 @@ def _fill(book: Book, exchange: Exchange, fill: ev.Fill, ts_ms: int, between: in
     exchange.books[name].take((fill,))
     order.matched_m += fill.stake_m
     order.paid += fill.stake_m * fill.price
-    position.trades.append(Trade(ts_ms, order.id, name, order.side.value, fill.price, fill.stake_m, between))
+    position.trades.append(Trade(ts_ms, order.id, name, order.side, fill.price, fill.stake_m, between))
     book.trades += 1
     if fill.exposure_m:
         position.exposure_m += fill.exposure_m
@@ -427,7 +428,7 @@ def apply_pending(book: Book, event: ev.OrderPending) -> None:
         customer,
         selection,
         command.stake_m,
-        PERSISTENCES[command.persistence].value,
+        PERSISTENCES[command.persistence],
         on_close=False,
         report=an.OrderReport(event.id, event.ts_ms, "waiting", until_ms=event.until_ms),
         waits=event,
