@@ -63,6 +63,16 @@ def apply_cleared(book: Book, event: ev.ExchangeCleared) -> None:
     begin(book, market, event.why)
 
 
+def apply_defined(book: Book, event: ev.MarketDefined) -> None:
+    """A market, new or changed; with another number of outcomes its positions can cost something else."""
+    known = book.fixtures[event.fixture].markets.get(event.market)
+    exchange = None if known is None else known.exchange
+    was = None if known is None or exchange is None else (known.winners, exchange.outcomes)
+    markets.apply_market(book, event)
+    if known is not None and exchange is not None and was != (known.winners, exchange.outcomes):
+        reconsider(book, known)
+
+
 def apply_status(book: Book, event: ev.MarketStatusSet) -> None:
     """The desk's half of a market's status; its orders lapse, if it says so."""
     markets.apply_status(book, event)

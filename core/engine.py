@@ -430,7 +430,7 @@ APPLIERS: dict[type, Callable[[Book, Any], None]] = {
     ev.ReserveVoided: _done(accounts.apply_reserve_ended, payment=True),
     ev.CustomerStatusSet: _done(accounts.apply_status),
     ev.FixtureDefined: _done(markets.apply_fixture),
-    ev.MarketDefined: _done(markets.apply_market),
+    ev.MarketDefined: _done(clearing.apply_defined),
     ev.MarketStatusSet: _done(clearing.apply_status),
     ev.PriceSet: _done(markets.apply_price),
     ev.MarketSettled: _done(settling.apply_market_settled),
