@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from core import ledger, markets, matching, positions, protection
 from core.book import Book, Customer, Exchange, Market, Order, Persistence, Position, Selection, Trade
-from core.exchange.ladder import OffLadder, Side
+from core.exchange.ladder import OffLadder
 from core.limits import Limits
 from core.matching import Asked
 from core.messages import answers as an
