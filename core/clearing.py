@@ -130,7 +130,9 @@ def starting_price(market: Market, selection: str, now_ms: int) -> ev.StartingPr
     exchange = market.exchange
     assert exchange is not None
     waiting = on_close(exchange, selection)
-    found = starting.reconcile([_waiting(order) for order in waiting])
+    # Within the window of a cancel a match would be void at once, as a bet would be: all lapse.
+    matched = [] if market.cancels_at(now_ms) else [_waiting(order) for order in waiting]
+    found = starting.reconcile(matched) if matched else starting.Reconciled(0, (0,) * len(waiting))
     changed: dict[str, list[Change]] = {}
     closed = tuple(
         _closed(order, found.price, stake_m, changed) for order, stake_m in zip(waiting, found.stakes_m, strict=True)
@@ -192,13 +194,16 @@ def apply_starting_price(book: Book, event: ev.StartingPriceMatched) -> None:
 
 
 def _lapses(order: Order, why: int) -> bool:
-    """Whether an order lapses for this reason; those for the close live on until it comes, or the market is over."""
+    """Whether an order lapses for this reason; those for the close live on until it comes, or the market is over.
+
+    Nothing can come of one on a selection that is withdrawn, not even of one that still waits for its delay.
+    """
     if not order.stake_m:
         return False
-    if why == Why.CLOSED:
+    if why == Why.CLOSED or order.selection.withdrawn_ms:
         return True
     if order.on_close:
-        return bool(order.selection.withdrawn_ms) or why == Why.TURNED
+        return why == Why.TURNED
     if order.waits is not None:
         return False
     return why != Why.TURNED or order.persistence != Persistence.PERSIST
