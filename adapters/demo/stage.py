@@ -42,9 +42,9 @@ _READY_S: Final = 20.0
 _THINK_S: Final = 1.5
 """How long the trader looks at a bet; in a bounded run he is as quick as everything is there."""
 _GRANTS_S: Final = 120.0
-_ORDERS_PER_S: Final = 25.0
+_ORDERS_PER_S: Final = 30.0
 """On the exchange, at least; where more is bet, a share of it."""
-_ORDERS_SHARE: Final = 0.1
+_ORDERS_SHARE: Final = 0.15
 _RUN: Final = re.compile(r"(?:betfair:|sim:\d+-)(r\d+)-")
 """The run in the id of a fixture that a demo played: `betfair:r1-0-1:...`, `sim:1-r1-7`."""
 
