@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,13 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.settings import load
 from core.exchange.ladder import CLASSIC
 from core.messages import answers as an
 from core.messages import commands as co
 from core.messages import queries as qu
+from core.messages.feed import AnyFeedMessage
 from core.messages.terms import ExchangeTerms
-from feeds.makers import Depth, Levels, Maker, Resting, Side, Terms, differences
+from feeds.betfair.replay import replay
+from feeds.bus import MemoryBus
+from feeds.makers import Depth, Levels, Maker, Makers, Resting, Side, Terms, differences
+from feeds.session import Session, now_ms
 from tests.core.world import World
+from tests.feeds.betfair.lines import definition, line
 
 TERMS = Terms("CLASSIC", 100, 1_000)
 Book = dict[tuple[str, Side], dict[int, int]]
@@ -92,6 +99,7 @@ class Exchange:
     def __init__(self, **terms: Any) -> None:
         self.world = World()
         self.world.defined("f/m", {"a": 20_000, "b": 30_000}, exchange=ExchangeTerms(cross=False, **terms))
+        self.place = "f", "m"
         self.silent = 0
         """Requests that get no answer though they are carried out."""
         self.busy = 0
@@ -111,7 +119,7 @@ class Exchange:
         return msgspec.msgpack.encode(answer)
 
     def levels(self) -> dict[str, Levels]:
-        image = self.world.send(qu.GetBook("f", "m"))
+        image = self.world.send(qu.GetBook(*self.place))
         assert isinstance(image, an.BookImage)
         return {each.selection: Levels(dict(each.backs), dict(each.lays)) for each in image.books}
 
@@ -269,3 +277,54 @@ def test_whatever_was_before_and_whatever_is_taken_the_book_comes_to_be_what_is_
         life.exchange.world.check()
 
     asyncio.run(follow())
+
+
+# A recording.
+
+
+class EngineBus(MemoryBus):
+    """What is published is taken by the engine."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+    async def publish(self, subject: str, payload: bytes) -> bool:
+        self.world.now = now_ms()
+        self.world.send(msgspec.msgpack.decode(payload, type=AnyFeedMessage))
+        self.world.run()
+        return await super().publish(subject, payload)
+
+
+async def test_the_engines_book_shows_a_recordings_depth(tmp_path: Path) -> None:
+    exchange = Exchange()
+    exchange.place = "betfair:7", "betfair:1.5"
+    lines = [
+        line(
+            {"id": 11, "atb": [[2.0, 5], [1.99, 7.5]], "atl": [[2.2, 4]]},
+            {"id": 22, "atb": [[3.0, 50]], "atl": [[2.9, 50]]},  # crossed: it cannot be, and is not sent
+            pt=1_000,
+            marketDefinition=definition(marketBaseRate=5),
+        ),
+        line({"id": 11, "atb": [[2.0, 0]], "atl": [[2.02, 3]]}, pt=61_000),
+    ]
+    (path := tmp_path / "recording").write_bytes(b"".join(lines))
+    stop = asyncio.Event()
+    world = exchange.world
+    async with (
+        Makers(exchange, world.engine.limits) as makers,
+        Session(EngineBus(world), "betfair", "replay", load(environ={}).ingest) as session,
+    ):
+        playing = asyncio.create_task(replay(session, path, speed=1.0, stop=stop, makers=makers))
+        wanted = {"11": ({22_000: 400}, {20_000: 500, 19_900: 750}), "22": ({}, {})}
+        async with asyncio.timeout(10):
+            while not makers.counts.placed:  # noqa: ASYNC110  (it does not say so)
+                await asyncio.sleep(0.01)
+        assert exchange.levels() == wanted
+        market = world.book.fixtures["betfair:7"].markets["betfair:1.5"]
+        assert market.exchange is not None
+        assert market.exchange.terms.commission_bp == 500
+        stop.set()
+        await playing
+    assert exchange.levels() == {"11": ({}, {}), "22": ({}, {})}
+    world.check()
