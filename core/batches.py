@@ -155,6 +155,8 @@ def _uncovered(book: Book, limits: Limits, market: Market, command: co.BatchOrde
             asked = _taken_id(book, placing.id) or orders.read(book, limits, placing, now_ms, order)
             if isinstance(asked, Refusal):
                 return asked._replace(leg=index)
+            if order is not None and orders.waits(asked):
+                return orders.NOT_REPLACED._replace(leg=index)
             placed += 1
             if customer.resting + placed > limits.orders_customer_max:
                 return Refusal(Rejection.TOO_MANY, index, limit=limits.orders_customer_max, detail="orders")

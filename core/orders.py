@@ -24,7 +24,7 @@ from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
 from core.positions import ACROSS, BACK, CLOSE, LAY
-from core.refusals import Refusal
+from core.refusals import REASON_NAMES, Refusal
 from core.units import PRICE_ONE
 
 SIDES = {"back": BACK, "lay": LAY}
@@ -34,6 +34,7 @@ WHY_NAMES = {why.value: why.name.lower() for why in ev.Why}
 _ENDED_TIMES_MAX = 1_000
 """Times of orders that wait no more stay in the heap until then; past this and half of it, they go."""
 _LAPSE, _ON_CLOSE = Persistence.LAPSE.value, Persistence.ON_CLOSE.value
+NOT_REPLACED = Refusal(Rejection.ORDER_UNKNOWN, detail="where orders wait none is replaced: cancel it, place another")
 Step = ev.OrderPlaced | ev.OrderPending | ev.OrdersCancelled | ev.OrderReduced | ev.OrderRefused
 
 
@@ -120,12 +121,12 @@ def read(book: Book, limits: Limits, command: co.PlaceOrder, now_ms: int, gone: 
         return refusal
     if selection.withdrawn_ms:
         return Refusal(Rejection.SELECTION_UNPRICED)
-    if command.version and command.version < exchange.version:
-        return Refusal(Rejection.MARKET_VERSION_CHANGED, limit=exchange.version)
     side = SIDES[command.side]
     on_close = command.kind == "on_close"
     if (on_close or command.persistence == "on_close") and (not exchange.terms.starting_price or exchange.in_play):
         return Refusal(Rejection.STARTING_PRICE_NOT_OFFERED)
+    if command.version and command.version < exchange.version:
+        return Refusal(Rejection.MARKET_VERSION_CHANGED, limit=exchange.version)
     price = command.price
     if price or not on_close:
         rung = exchange.ladder.rung(price)
@@ -175,7 +176,7 @@ def _decide(asked: Asked, digest: int, now_ms: int) -> ev.Event | Refusal:
     position = asked.exchange.positions.get(customer.id) or Position(customer, market)
     on_close = command.kind == "on_close"
     found = matching.UNMATCHED if on_close else matching.match(asked)
-    if _waits(asked) and not waited and (not asked.exchange.terms.passive_exempt or found.matched_m or found.why):
+    if waits(asked) and not waited and (not asked.exchange.terms.passive_exempt or found.matched_m or found.why):
         return _wait(asked, position, digest, now_ms)
     own, side = asked.selection.id, asked.side
     left_m = command.stake_m - found.matched_m
@@ -231,7 +232,7 @@ def cover(customer: Customer, change_m: int, now_ms: int) -> Refusal | None:
     return None
 
 
-def _waits(asked: Asked) -> bool:
+def waits(asked: Asked) -> bool:
     """Whether orders wait for the market's delay now: in play, as bets do. The house's do not: they are its price."""
     exchange = asked.exchange
     return bool(asked.market.delay_ms) and exchange.in_play and asked.customer.id != exchange.terms.house
@@ -241,7 +242,7 @@ def _wait(asked: Asked, position: Position, digest: int, now_ms: int) -> ev.Orde
     """It is decided later; until then its customer is exposed as if it rested."""
     command, customer = asked.command, asked.customer
     if asked.gone is not None:
-        return Refusal(Rejection.ORDER_UNKNOWN, detail="where orders wait none is replaced: cancel it, place another")
+        return NOT_REPLACED
     risk_m = positions.open_m(asked.side, command.price, command.stake_m)
     change_m = positions.exposure(position, [positions.rests(asked.selection.id, asked.side, risk_m)])
     change_m -= position.exposure_m
@@ -268,7 +269,7 @@ def apply_placed(book: Book, event: ev.OrderPlaced) -> None:
     position = exchange.positions.get(customer.id) or position_of(exchange, customer, market)
     gone = event.id if event.waited else event.replaces
     if gone:
-        take_back(book, exchange, position, position.orders[gone], event.ts_ms)
+        take_back(book, exchange, position, position.orders[gone], event.ts_ms, again=event.waited)
     side = BACK if event.side == BACK else LAY
     matched_m = paid = 0
     report_status = "resting"
@@ -505,8 +506,13 @@ def _position_of(market: Market, customer_id: str) -> Position:
     return position
 
 
-def take_back(book: Book, exchange: Exchange, position: Position, order: Order, ts_ms: int) -> None:
-    """What rests of an order is taken out of wherever it rests. An order without any match is forgotten."""
+def take_back(
+    book: Book, exchange: Exchange, position: Position, order: Order, ts_ms: int, *, again: bool = False
+) -> None:
+    """What rests of an order is taken out of wherever it rests. An order without any match is forgotten.
+
+    `again`: it comes back at once under its id, and with another answer.
+    """
     name = order.selection.id
     positions.make(position, positions.rests(name, order.side, -positions.at_risk(order)))
     position.resting -= 1
@@ -522,7 +528,8 @@ def take_back(book: Book, exchange: Exchange, position: Position, order: Order, 
         positions.carry(book, order)
     if not order.matched_m:
         del book.orders[order.id], position.orders[order.id]
-        book.remember(order.id, order.digest, ts_ms, order.report)
+        if not again:
+            book.remember(order.id, order.digest, ts_ms, order.report)
     exchange.changed[name] = None
 
 
@@ -554,8 +561,10 @@ def decide_cancel_all(
         return Refusal(Rejection.ORDER_UNKNOWN)
     if command.market and not command.fixture:
         return Refusal(Rejection.DEFINITION_NOT_VALID, detail="market: only with its fixture")
-    events: list[ev.Event] = [cancelled(market, orders, ev.Why.CUSTOMER, now_ms) for market, orders in found[:-1]]
-    return [*events, cancelled(*found[-1], ev.Why.CUSTOMER, now_ms, command.id, digest)]
+    events = [cancelled(market, orders, ev.Why.CUSTOMER, now_ms) for market, orders in found[:-1]]
+    count, stake_m = sum(len(event.orders) for event in events), sum(event.stake_m for event in events)
+    last = cancelled(*found[-1], ev.Why.CUSTOMER, now_ms, command.id, digest)
+    return [*events, replace(last, orders_before=count, stake_before_m=stake_m)]
 
 
 def apply_cancelled(book: Book, event: ev.OrdersCancelled) -> None:
@@ -565,10 +574,15 @@ def apply_cancelled(book: Book, event: ev.OrdersCancelled) -> None:
     assert exchange is not None
     position = exchange.positions[event.customer]
     for order_id in event.orders:
-        take_back(book, exchange, position, position.orders[order_id], event.ts_ms)
+        order = position.orders[order_id]
+        take_back(book, exchange, position, order, event.ts_ms)
+        if event.reason:  # it had only been told that it waits
+            refused = an.Rejected(order.id, REASON_NAMES[event.reason])
+            book.remember(order.id, order.digest, event.ts_ms, refused)
     _settle_up(book, exchange, position, event)
     if event.id:
-        done = an.Cancelled(event.id, event.ts_ms, len(event.orders), event.stake_m)
+        count = event.orders_before + len(event.orders)
+        done = an.Cancelled(event.id, event.ts_ms, count, event.stake_before_m + event.stake_m)
         book.remember(event.id, event.digest, event.ts_ms, done)
 
 

@@ -421,3 +421,16 @@ def test_nothing_is_set_aside_for_what_can_cost_nothing(found: tuple[tuple[Any, 
         pit.do(action)
     assert [pit.world.of(name).exposure_m for name in CUSTOMERS] == [0, 0, 0, 0]
     pit.end()
+
+
+def test_an_atomic_batch_that_replaces_where_orders_wait_is_refused_whole() -> None:
+    pit = Pit(TWO)
+    for action in (
+        ("place", "dot", (2, "lay", 2_700, 0, "persist")),
+        ("turn",),
+        ("run",),
+        ("batch", "dot", True, [("place", (0, "back", 60, 4, "persist")), ("replace", 0, 7)]),
+        ("batch", "dot", True, [("replace", 2, 7)]),
+    ):
+        pit.do(action)
+    assert [order.id for order in pit.world.book.orders.values()] == ["o0"]
