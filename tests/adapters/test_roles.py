@@ -55,7 +55,10 @@ async def connected(server: NatsServer, role: Role) -> AsyncIterator[Watched]:
         await client.close()
 
 
-QUESTIONS = ("bet.get", "bet.max-stake", "account.get", "account.limits", "account.bonuses", "odds.get")
+QUESTIONS = (
+    *("bet.get", "bet.max-stake", "account.get", "account.limits", "account.bonuses", "odds.get"),
+    *("order.get", "order.list", "order.book"),
+)
 """What the desk may ask beside its own commands: it changes nothing."""
 MAY_PUBLISH = [
     (Role.GATEWAY, [*(subject for subject in REQUESTS if not subject.startswith("desk.")), "order.place"]),
