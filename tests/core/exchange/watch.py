@@ -105,10 +105,14 @@ class Watch:
     def follow(self) -> None:
         """Read what has happened, and hold the world against it."""
         self.paid_back.clear()
-        for event in self.world.events[self.read :]:
-            self.read += 1
-            self._read(event)
+        self.read_on()
         self.check()
+
+    def read_on(self) -> None:
+        """Read what has happened."""
+        while self.read < len(self.world.events):
+            self.read += 1
+            self._read(self.world.events[self.read - 1])
 
     # What has happened.
 
