@@ -792,6 +792,9 @@ class OrdersCancelled(Struct, frozen=True, gc=False, array_like=True, tag=62):
     exposure_m: int
     reason: int = 0
     """Of an order refused after its delay: a Rejection."""
+    orders_before: int = 0
+    """Of the last event of a command that cancels in several markets: what the ones before it have cancelled."""
+    stake_before_m: int = 0
 
 
 class OrderReduced(Struct, frozen=True, gc=False, array_like=True, tag=63):

@@ -83,7 +83,7 @@ FROZEN: dict[type, tuple[int | None, str]] = {
         f"{_ORDER} selection side price stake_m on_close persistence fills crosses {_REST}",
     ),
     ev.OrderPending: (61, f"{_ORDER} command until_ms exposure_m"),
-    ev.OrdersCancelled: (62, f"{_ORDER} orders why stake_m exposure_m reason"),
+    ev.OrdersCancelled: (62, f"{_ORDER} orders why stake_m exposure_m reason orders_before stake_before_m"),
     ev.OrderReduced: (63, f"{_ORDER} order by_m exposure_m"),
     ev.OrderRefused: (64, "ts_ms id reason limit detail price stake_accepted_m"),
     ev.OrderBatch: (65, f"{_ORDER} steps"),

@@ -54,7 +54,7 @@ EXPOSURES: list[tuple[str, str, int, list[Change], int]] = [
     ("backs of two of three: the third wins", "abc", 1, [_rests(name, BACK, 20_000, 10) for name in "ab"], 20),
     ("a lay costs stake x (price - 1) on its own", "abc", 1, [_rests("a", LAY, 50_000, 10)], 40),
     ("lays of two: one wins", "abc", 1, [_rests("a", LAY, 50_000, 10), _rests("b", LAY, 30_000, 10)], 40),
-    ("what a match wins covers no order", "ab", 1, [_matched("a", BACK, 50_000, 10), _rests("b", BACK, 20_000, 25)], 25),
+    ("wins cover no orders", "ab", 1, [_matched("a", BACK, 50_000, 10), _rests("b", BACK, 20_000, 25)], 25),
     ("but matches cover each other", "ab", 1, [_matched("a", BACK, 30_000, 10), _matched("a", LAY, 20_000, 15)], 0),
     ("a back is laid off at a loss", "ab", 1, [_matched("a", BACK, 20_000, 10), _matched("a", LAY, 40_000, 10)], 20),
     ("two win: lays of three, the two worst", "abcd", 2, [_rests(n, LAY, 30_000, 10 * (n > "a")) for n in "abc"], 40),
