@@ -26,6 +26,8 @@ from core.units import PRICE_ONE
 
 _MARKETS_PER_TICK = 20
 """A look at a market of three selections takes 10 us, with new orders 100 us."""
+_AGAIN_MS = 1_000
+"""An order that is small because the limits are near is not laid anew at every tick."""
 
 
 def lay(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
@@ -54,13 +56,20 @@ def _lay_market(book: Book, limits: Limits, market: Market, now_ms: int) -> Iter
     for selection in market.selections.values():
         price = _price(selection) if is_open else 0
         laid = resting.get(selection.id, [])
-        if len(laid) == 1 and laid[0].price == price and 2 * laid[0].stake_m >= exchange.terms.house_stake_m:
+        if len(laid) == 1 and laid[0].price == price and not _is_little(laid[0], now_ms):
             continue
         if laid:
             yield orders.cancelled(market, laid, ev.Why.HOUSE, now_ms)
         placed = _place(book, limits, selection, price, now_ms) if price else None
         if placed is not None:
             yield placed
+
+
+def _is_little(order: Order, now_ms: int) -> bool:
+    """Whether so little rests that more may be laid; not at once, for the limits may not allow any more."""
+    exchange = order.selection.market.exchange
+    assert exchange is not None
+    return 2 * order.stake_m < exchange.terms.house_stake_m and now_ms - order.ts_ms >= _AGAIN_MS
 
 
 def _price(selection: Selection) -> int:
