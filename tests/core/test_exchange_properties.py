@@ -207,7 +207,8 @@ class Pit:
     def _check_price(event: ev.OrderPlaced, levels: list[tuple[int, int]], *, fill_or_kill: bool) -> None:
         """No worse than the limit, and not in any part worse than what the best direct orders would have given."""
         sign = 1 if event.side == Side.BACK else -1
-        taken = [(each.price, each.stake_m) for each in (*event.fills, *event.crosses)]
+        taken = [(fill.price, fill.stake_m) for fill in event.fills]
+        taken.extend((cross.price, cross.stake_m) for cross in event.crosses)
         if fill_or_kill:
             assert event.lapsed_m + sum(stake_m for _, stake_m in taken) == event.stake_m, event
             if taken:
@@ -268,8 +269,8 @@ class Pit:
             number, side, stake_m, rung, persistence = rest[0]
             if persistence == "on_close" and not self.closes:
                 persistence = "persist"
-            place = self._named(number), side, stake_m, self._price(rung), "limit", persistence
-            return co.Place(self._next(customer), *place)
+            place = self._next(customer), self._named(number), side, stake_m, self._price(rung)
+            return co.Place(*place, persistence=persistence)
         order = mine[-1 - rest[0] % len(mine)]
         if do == "cancel":
             return co.Cancel(order)
@@ -286,7 +287,7 @@ class Pit:
         count = max(least, min(sharing, len(running)))
         shown = {running[(first + number) % len(running)] for number in range(count)}
         heat = (1, 1) if count == least else (least, count)
-        results = tuple(Result(name, int(name in shown), 0, *heat) for name in self.names)
+        results = tuple(Result(name, 1 if name in shown else 0, 0, *heat) for name in self.names)
         self.world.desk(co.SettleMarket, PATH, results=results)
 
     def _running(self) -> list[str]:

@@ -133,11 +133,12 @@ class Floor:
         assert exchange is not None
         if exchange.terms.starting_price and not exchange.in_play:
             persistences.append("on_close")
-        wish = {"id": f"o{len(self.orders)}", "selection": selection, "side": side, "price": price}
+        name = f"o{len(self.orders)}"
+        wish: dict[str, Any] = {"id": name, "selection": selection, "side": side, "price": price}
         wish |= {"stake_m": self.random.choice((10, 77, 500, 1_000, 2_345, 9_999))}
         wish |= {"persistence": self.random.choice(persistences)}
         customer = self.random.choice(self.customers)
-        self.orders.append((path, customer, wish["id"]))
+        self.orders.append((path, customer, name))
         return customer, wish
 
     def _cancel(self) -> None:

@@ -186,7 +186,7 @@ class Watch:
         for cross in event.crosses:
             self._cross(event, cross)
         order.on_close = event.on_close
-        order.matched_m = sum(each.stake_m for each in (*event.fills, *event.crosses))
+        order.matched_m = sum(fill.stake_m for fill in event.fills) + sum(cross.stake_m for cross in event.crosses)
         order.gone_m = event.lapsed_m
         order.resting_m = event.stake_m - order.matched_m - order.gone_m
         assert order.resting_m >= 0, event
