@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from core import markets, orders, positions
 from core.book import Book, Market, Order, Position
 from core.limits import Limits
@@ -27,7 +29,7 @@ def decide(book: Book, limits: Limits, command: co.BatchOrders, digest: int, now
         return market
     if market.exchange is None:
         return Refusal(Rejection.EXCHANGE_NOT_OFFERED)
-    amiss = _repeated(command.instructions)
+    amiss = _repeated(command)
     if amiss is None and command.atomic:
         amiss = _uncovered(book, limits, market, command, now_ms)
     if amiss is not None:
@@ -43,10 +45,10 @@ def decide(book: Book, limits: Limits, command: co.BatchOrders, digest: int, now
     )
 
 
-def _repeated(instructions: tuple[co.Instruction, ...]) -> Refusal | None:
-    """Two orders of one id."""
-    seen: set[str] = set()
-    for index, instruction in enumerate(instructions):
+def _repeated(command: co.BatchOrders) -> Refusal | None:
+    """Two orders of one id, or one of the batch's own, by which its answer is known."""
+    seen = {command.id}
+    for index, instruction in enumerate(command.instructions):
         if isinstance(instruction, co.Place | co.Replace):
             if instruction.id in seen:
                 return Refusal(Rejection.DUPLICATE_ID, index)
@@ -111,7 +113,7 @@ def _instructed(
         return orders.decide_cancel(book, limits, co.CancelOrder(*head, order.id), 0, now_ms)
     if isinstance(instruction, co.Reduce):
         return orders.decide_reduce(book, limits, co.ReduceOrder(*head, order.id, instruction.by_m), 0, now_ms)
-    refusal = _taken_id(book, instruction.id)
+    refusal = _taken_id(book, instruction.id) or _outdated(market, command)
     replacing = co.ReplaceOrder(instruction.id, command.expires_ms, command.customer, order.id, instruction.price)
     return refusal or orders.decide_replace(book, limits, replacing, digest, now_ms)
 
@@ -122,6 +124,15 @@ def _taken_id(book: Book, order_id: str) -> Refusal | None:
         return Refusal(Rejection.MALFORMED, detail="id: printable ASCII")
     if order_id in book.orders or order_id in book.bets or order_id in book.pending or order_id in book.answers:
         return Refusal(Rejection.DUPLICATE_ID)
+    return None
+
+
+def _outdated(market: Market, command: co.BatchOrders) -> Refusal | None:
+    """Whether a replacement relies on the market as it was; orders that are placed are asked when they are read."""
+    assert market.exchange is not None
+    version = market.exchange.version
+    if command.version and command.version < version:
+        return Refusal(Rejection.MARKET_VERSION_CHANGED, limit=version)
     return None
 
 
@@ -160,6 +171,8 @@ def _uncovered(book: Book, limits: Limits, market: Market, command: co.BatchOrde
             placed += 1
             if customer.resting + placed > limits.orders_customer_max:
                 return Refusal(Rejection.TOO_MANY, index, limit=limits.orders_customer_max, detail="orders")
+            if len(book.orders) + placed > limits.orders_max:
+                return Refusal(Rejection.TOO_MANY, index, limit=limits.orders_max, detail="orders")
             risk_m = positions.open_m(asked.side, placing.price, placing.stake_m, on_close=placing.kind == "on_close")
             changes.append(positions.rests(placing.selection, asked.side, risk_m))
         refusal = orders.cover(customer, positions.exposure(position, changes) - position.exposure_m, now_ms)
@@ -171,7 +184,7 @@ def _uncovered(book: Book, limits: Limits, market: Market, command: co.BatchOrde
 def _replaced_in(command: co.BatchOrders, instruction: co.Replace, order: Order | None) -> co.PlaceOrder:
     assert order is not None
     replacing = co.ReplaceOrder(instruction.id, command.expires_ms, command.customer, order.id, instruction.price)
-    return orders.replaced(order, replacing)
+    return replace(orders.replaced(order, replacing), version=command.version)
 
 
 def apply(book: Book, event: ev.OrderBatch) -> None:
