@@ -1,0 +1,349 @@
+"""A whole exchange market: the off, suspensions, withdrawals, results and whatever takes them back (RULEBOOK 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from core.messages import commands as co
+from core.messages import events as ev
+from core.messages.answers import Done
+from core.messages.results import Result
+from tests.core.trading import CASH_M, MATCH, exchange, floor, levels, order, placed, position
+from tests.core.world import NOON, World, dead_heat, half_lost, half_won, lost, refused, void, won
+
+DAY = 86_400_000
+
+
+def _match(world: World, price: int, stake_m: int, selection: str = "home") -> None:
+    """Ann backs, bob lays."""
+    placed(world, "bob", selection, "lay", price, stake_m)
+    placed(world, "ann", selection, "back", price, stake_m)
+
+
+def _nets(world: World) -> tuple[int, int]:
+    """What the market has brought ann and bob, commission not counted."""
+    return position(world, "ann").net_m, position(world, "bob").net_m
+
+
+def _withdraw(world: World, selection: str, reduction_bp: int = 0) -> None:
+    world.wait(1_000)
+    fields = {"selection": selection, "price": 0, "at_ms": world.now, "reduction_bp": reduction_bp}
+    assert isinstance(world.desk(co.WithdrawSelection, MATCH, **fields), Done)
+    world.run()
+
+
+# What rests.
+
+PERSISTENCE: list[tuple[str, str, Callable[[World], Any], bool]] = [
+    ("at the off it lapses", "lapse", lambda world: world.desk(co.TurnInPlay, MATCH), False),
+    ("or persists", "persist", lambda world: world.desk(co.TurnInPlay, MATCH), True),
+    ("a suspension alone changes nothing", "lapse", lambda world: world.desk(co.SuspendMarket, MATCH), True),
+    ("a material one lapses all", "persist", lambda world: world.desk(co.SuspendMarket, MATCH, lapse=True), False),
+    ("so does a withdrawal", "persist", lambda world: _withdraw(world, "away"), False),
+    ("so do results", "persist", lambda world: world.settle(MATCH, won("home")), False),
+    ("and a void market", "persist", lambda world: world.cancel(MATCH), False),
+    ("not the cancel of a window", "persist", lambda world: world.cancel(MATCH, NOON, NOON + 1), True),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "persistence", "happens", "rests"), PERSISTENCE, ids=[case[0] for case in PERSISTENCE]
+)
+def test_what_becomes_of_what_rests(rule: str, persistence: str, happens: Callable[[World], Any], rests: bool) -> None:  # noqa: FBT001
+    world = floor("ann", "bob")
+    _match(world, 30_000, 500)
+    placed(world, "ann", "home", "back", 40_000, 300, persistence=persistence)
+    happens(world)
+    world.run()
+    assert levels(world)[0] == (((40_000, 300),) if rests else ()), rule
+    assert world.of("ann").resting == rests
+    world.check()
+
+
+def test_a_large_market_lapses_and_is_settled_in_slices_and_takes_no_orders_meanwhile() -> None:
+    names = [f"c{number}" for number in range(20)]
+    world = World(slice_max=3)
+    for name in names:
+        world.customer(name, CASH_M)
+    exchange(world, cross=False)
+    for name in names:
+        placed(world, name, "home", "back", 30_000, 100, persistence="lapse")
+    placed(world, "c0", "home", "lay", 20_000, 100)
+    world.desk(co.TurnInPlay, MATCH)
+    assert refused(order(world, "c0", "home", "back", 30_000, 100)) == "MARKET_SUSPENDED"
+    world.tick()
+    assert 0 < world.of("c19").resting + sum(world.of(name).resting for name in names) < 22
+    world.check()
+    while world.tick():
+        world.check()
+    assert levels(world) == ((), ())
+    placed(world, "c0", "home", "back", 30_000, 100)
+    for name in names[1:]:
+        placed(world, name, "home", "back", 40_000, 100)
+    world.results(MATCH, won("home"))
+    while world.tick():
+        world.check()
+    assert all(world.cash(name) == CASH_M for name in names)
+
+
+def test_a_market_turns_once_and_not_when_it_is_closed() -> None:
+    world = floor("ann")
+    world.market("match/bets", home=20_000)
+    assert isinstance(world.desk(co.TurnInPlay, MATCH), Done)
+    world.run()
+    assert refused(world.desk(co.TurnInPlay, MATCH)) == "NOTHING_TO_CHANGE"
+    world.settle(MATCH, won("home"))
+    assert refused(world.desk(co.TurnInPlay, MATCH)) == "MARKET_CLOSED"
+    assert refused(world.desk(co.TurnInPlay, "match/bets")) == "EXCHANGE_NOT_OFFERED"
+    assert refused(world.desk(co.SuspendMarket, "match/bets", lapse=True)) == "EXCHANGE_NOT_OFFERED"
+    assert refused(world.desk(co.TurnInPlay, "match/corners")) == "MARKET_UNKNOWN"
+    world.check()
+
+
+# Results: a back of 100.00 at 4.0 unless said otherwise; ann's net, bob's is the opposite.
+
+RESULTS: list[tuple[str, int, int, list[Result], int]] = [
+    ("won", 40_000, 10_000, [won("home")], 30_000),
+    ("lost", 40_000, 10_000, [won("away")], -10_000),
+    ("void", 40_000, 10_000, [void("home"), won("away")], 0),
+    ("half won", 40_000, 10_000, [half_won("home")], 15_000),
+    ("half lost", 40_000, 10_000, [half_lost("home"), won("away")], -5_000),
+    ("dead heat of two at 1.8 pays 0.9", 18_000, 10_000, [dead_heat("home", 2), dead_heat("away", 2)], -1_000),
+    (
+        "published: a dead heat of three, 300 at 4.0, wins 100",
+        40_000,
+        30_000,
+        [dead_heat("home", 3), dead_heat("draw", 3), dead_heat("away", 3)],
+        10_000,
+    ),
+    ("rounded down for both", 13_300, 101, [won("home")], 33),
+]
+
+
+@pytest.mark.parametrize(("rule", "price", "stake_m", "results", "net_m"), RESULTS, ids=[case[0] for case in RESULTS])
+def test_what_a_back_wins_its_layer_loses(
+    rule: str, price: int, stake_m: int, results: list[Result], net_m: int
+) -> None:
+    world = floor("ann", "bob", ladder="FINEST")
+    _match(world, price, stake_m)
+    world.settle(MATCH, *results)
+    assert _nets(world) == (net_m, -net_m), rule
+    commission_m = max(net_m, 0) * 200 // 10_000
+    assert world.cash("ann") == CASH_M + net_m - commission_m
+    assert (world.of("ann").exposure_m, world.of("bob").exposure_m) == (0, 0)
+    assert world.book.house.get(("house:exchange", "EUR"), 0) == 0
+    world.check()
+
+
+# What takes results back: after each step, what ann has won net; None: it is open.
+Step = tuple[str, Callable[[World], Any], int | None]
+STEPS: list[tuple[str, list[Step]]] = [
+    (
+        "a correction posts the difference",
+        [
+            ("won", lambda world: world.settle(MATCH, won("home")), 10_000),
+            ("lost", lambda world: world.settle(MATCH, won("draw")), -5_000),
+            ("won after all", lambda world: world.settle(MATCH, won("home")), 10_000),
+        ],
+    ),
+    (
+        "a rollback sets aside again what it can cost",
+        [
+            ("won", lambda world: world.settle(MATCH, won("home")), 10_000),
+            ("open", lambda world: world.roll_back(MATCH), None),
+            ("lost", lambda world: world.settle(MATCH, won("draw")), -5_000),
+        ],
+    ),
+    (
+        "a void market, and its rollback",
+        [
+            ("void", lambda world: world.cancel(MATCH), 0),
+            ("open", lambda world: world.roll_back(MATCH, "cancel"), None),
+            ("won", lambda world: world.settle(MATCH, won("home")), 10_000),
+            ("void after all", lambda world: world.cancel(MATCH), 0),
+            ("won again", lambda world: world.roll_back(MATCH, "cancel"), 10_000),
+        ],
+    ),
+    (
+        "a window of a cancel in which the match was",
+        [
+            ("void", lambda world: world.cancel(MATCH, NOON, NOON + 1), None),
+            ("settled", lambda world: world.settle(MATCH, won("home")), 0),
+            ("the window is taken back", lambda world: world.roll_back(MATCH, "cancel"), 10_000),
+        ],
+    ),
+    (
+        "a window in which it was not",
+        [
+            ("open", lambda world: world.cancel(MATCH, NOON - 9, NOON), None),
+            ("won", lambda world: world.settle(MATCH, won("home")), 10_000),
+        ],
+    ),
+    (
+        "a withdrawal after the results, and its rollback",
+        [
+            ("won", lambda world: world.settle(MATCH, won("home")), 10_000),
+            ("3.0 at 25 % is 2.25", lambda world: _withdraw(world, "away", 2_500), 6_250),
+            ("as it was", lambda world: world.roll_back(MATCH, "withdrawals"), 10_000),
+        ],
+    ),
+    (
+        "the selection itself is withdrawn",
+        [
+            ("void", lambda world: _withdraw(world, "home"), None),
+            ("settled", lambda world: world.settle(MATCH, void("home"), won("draw")), 0),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "steps"), STEPS, ids=[case[0] for case in STEPS])
+def test_a_position_agrees_with_what_is_known_of_its_market(rule: str, steps: list[Step]) -> None:
+    """Ann has 50.00 at 3.0 of bob; commission 2 % of what she has won at the end."""
+    world = floor("ann", "bob")
+    _match(world, 30_000, 5_000)
+    for name, step, net_m in steps:
+        step(world)
+        world.run()
+        ann, bob = position(world, "ann"), position(world, "bob")
+        assert (ann.settled, bob.settled) == (net_m is not None, net_m is not None), (rule, name)
+        assert (ann.net_m, bob.net_m) == (net_m or 0, -(net_m or 0)), (rule, name)
+        for customer in (ann, bob):
+            commission_m = max(customer.net_m, 0) * 200 // 10_000
+            assert customer.commission_m == commission_m
+            total_m = customer.customer.cash_m + customer.customer.exposure_m
+            assert total_m == CASH_M + customer.net_m - commission_m, (rule, name)
+        world.check()
+
+
+def test_the_order_in_which_results_and_withdrawals_arrive_does_not_matter() -> None:
+    """RULEBOOK 5."""
+    ends = []
+    for steps in ((0, 1), (1, 0)):
+        world = floor("ann", "bob")
+        _match(world, 30_000, 5_000)
+        _match(world, 40_000, 1_000, "draw")
+        world.wait(1_000)
+        at_ms = world.now
+        for step in steps:
+            if step:
+                world.settle(MATCH, won("home"))
+            else:
+                fields = {"selection": "away", "price": 0, "at_ms": at_ms, "reduction_bp": 2_500}
+                assert isinstance(world.desk(co.WithdrawSelection, MATCH, **fields), Done)
+                world.run()
+        world.check()
+        ends.append((_nets(world), world.cash("ann"), world.cash("bob"), dict(world.book.house)))
+    assert ends[0] == ends[1]
+
+
+def test_a_withdrawal_voids_what_was_matched_on_it_and_gives_the_exposure_back() -> None:
+    world = floor("ann", "bob")
+    _match(world, 30_000, 5_000)
+    _match(world, 40_000, 1_000, "away")
+    assert (world.of("ann").exposure_m, world.of("bob").exposure_m) == (6_000, 9_000)
+    _withdraw(world, "away", 2_500)
+    # Of the match at 3.0, now 2.25, bob can lose 62.50.
+    assert (world.of("ann").exposure_m, world.of("bob").exposure_m) == (5_000, 6_250)
+    world.check()
+    world.roll_back(MATCH, "withdrawals")
+    assert (world.of("ann").exposure_m, world.of("bob").exposure_m) == (6_000, 9_000)
+    world.check()
+
+
+@pytest.mark.parametrize("order_first", [True, False])
+def test_across_selections_the_house_stands_between_and_keeps_at_most_what_was_rounded(order_first: bool) -> None:  # noqa: FBT001
+    """Published: 2.7 and 3.0 imply 3.375, on the ladder 3.35; 100 at 2.7 needs 90 at 3.0."""
+    world = floor("ann", "bob", "cid", cross=True)
+    placed(world, "ann", "home", "back", 27_000, 10_000)
+    placed(world, "bob", "draw", "back", 30_000, 9_000)
+    report = placed(world, "cid", "away", "back", 30_000 if order_first else 33_500, 8_000)
+    assert (report.matched_m, report.price) == (8_000, 33_500)
+    world.check()
+    for name in ("home", "draw", "away"):
+        world.settle(MATCH, won(name))
+        assert world.book.house["house:exchange", "EUR"] >= 0, name
+        world.check()
+
+
+def test_a_match_across_selections_falls_with_any_of_them() -> None:
+    world = floor("ann", "bob", "cid", cross=True)
+    placed(world, "ann", "home", "back", 27_000, 10_000)
+    placed(world, "bob", "draw", "back", 30_000, 9_000)
+    placed(world, "cid", "away", "back", 30_000, 8_000)
+    _withdraw(world, "draw", 1_000)
+    assert [world.of(name).exposure_m for name in ("ann", "bob", "cid")] == [0, 0, 0]
+    world.settle(MATCH, won("home"))
+    assert [world.cash(name) for name in ("ann", "bob", "cid")] == [CASH_M] * 3
+    world.check()
+
+
+# Afterwards.
+
+
+@pytest.mark.parametrize("slice_max", [1, 50])
+def test_a_settled_market_is_forgotten_with_its_orders_and_positions(slice_max: int) -> None:
+    world = floor("ann", "bob")
+    world.engine.limits = World(slice_max=slice_max).engine.limits
+    _match(world, 30_000, 5_000)
+    _match(world, 40_000, 1_000, "draw")
+    placed(world, "ann", "home", "back", 60_000, 300)
+    world.settle(MATCH, won("home"))
+    cash = world.cash("ann"), world.cash("bob")
+    world.wait(DAY)
+    while world.tick():
+        world.check()
+    assert (world.book.fixtures, world.book.orders, world.book.trades) == ({}, {}, 0)
+    assert (world.of("ann").positions, world.of("bob").positions) == (None, None)
+    assert (world.cash("ann"), world.cash("bob")) == cash
+    assert isinstance(world.events[-1], ev.MarketArchived)
+    world.check()
+
+
+def test_a_correction_may_take_cash_below_zero() -> None:
+    """DESIGN promise 5."""
+    world = floor("ann", "bob")
+    _match(world, 30_000, 5_000)
+    world.settle(MATCH, won("home"))
+    world.done(co.Withdraw, customer="ann", amount_m=world.cash("ann"), provider="bank")
+    world.settle(MATCH, won("draw"))
+    assert world.cash("ann") == -(10_000 - 200) - 5_000
+    world.check()
+
+
+def test_what_a_market_has_brought_counts_against_a_customers_own_limits() -> None:
+    world = floor("ann", "bob")
+    world.done(co.SetOwnLimit, customer="ann", kind="loss", period="day", limit_m=5_000)
+    _match(world, 30_000, 4_000)
+    world.settle(MATCH, won("draw"))
+    exchange(world, "final/winner")
+    assert refused(order(world, "ann", "home", "back", 30_000, 1_001, "final/winner")) == "OWN_LOSS_LIMIT"
+    placed(world, "ann", "home", "back", 30_000, 1_000, "final/winner")
+    world.check()
+
+
+def test_a_market_that_gets_another_selection_looks_at_its_positions_again() -> None:
+    """Backs of all outcomes cost what one can lose; with one more, all can."""
+    world = floor("ann", names=("home", "away"))
+    placed(world, "ann", "home", "back", 30_000, 1_000)
+    placed(world, "ann", "away", "back", 30_000, 1_000)
+    assert world.of("ann").exposure_m == 1_000
+    exchange(world, MATCH, ("home", "away", "draw"), cross=False)
+    world.run()
+    assert world.of("ann").exposure_m == 2_000
+    world.check()
+
+
+def test_of_an_exchange_market_ladder_and_house_stay_as_they_are() -> None:
+    world = floor("ann")
+    named = tuple(co.NamedSelection(name, name) for name in ("home", "draw", "away"))
+    fields: dict[str, Any] = {"market_type": "winner", "name": "", "selections": named}
+    for terms in (None, co.ExchangeTerms(ladder="FINEST"), co.ExchangeTerms(house="ann")):
+        assert refused(world.desk(co.DefineMarket, MATCH, exchange=terms, **fields)) == "DEFINITION_NOT_VALID", terms
+    assert isinstance(world.desk(co.DefineMarket, MATCH, exchange=co.ExchangeTerms(commission_bp=0), **fields), Done)
+    world.run()
+    world.settle(MATCH, lost("home"), won("draw"))
+    world.check()
