@@ -39,7 +39,7 @@ def _reports(answer: Any) -> list[Any]:
 
 def _words(answer: Any) -> list[str]:
     """What became of each instruction, in a word."""
-    return [getattr(report, "reason", None) or getattr(report, "status", "cancelled") for report in _reports(answer)]
+    return [getattr(report, "reason", "") or getattr(report, "status", "cancelled") for report in _reports(answer)]
 
 
 def test_each_instruction_has_its_report_in_their_order(world: World) -> None:

@@ -11,6 +11,7 @@ from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.answers import Done
 from core.messages.results import Result
+from core.messages.terms import ExchangeTerms
 from tests.core.trading import CASH_M, MATCH, exchange, floor, levels, order, placed, position
 from tests.core.world import NOON, World, dead_heat, half_lost, half_won, lost, refused, void, won
 
@@ -341,9 +342,9 @@ def test_of_an_exchange_market_ladder_and_house_stay_as_they_are() -> None:
     world = floor("ann")
     named = tuple(co.NamedSelection(name, name) for name in ("home", "draw", "away"))
     fields: dict[str, Any] = {"market_type": "winner", "name": "", "selections": named}
-    for terms in (None, co.ExchangeTerms(ladder="FINEST"), co.ExchangeTerms(house="ann")):
+    for terms in (None, ExchangeTerms(ladder="FINEST"), ExchangeTerms(house="ann")):
         assert refused(world.desk(co.DefineMarket, MATCH, exchange=terms, **fields)) == "DEFINITION_NOT_VALID", terms
-    assert isinstance(world.desk(co.DefineMarket, MATCH, exchange=co.ExchangeTerms(commission_bp=0), **fields), Done)
+    assert isinstance(world.desk(co.DefineMarket, MATCH, exchange=ExchangeTerms(commission_bp=0), **fields), Done)
     world.run()
     world.settle(MATCH, lost("home"), won("draw"))
     world.check()

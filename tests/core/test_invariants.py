@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from core import invariants
-from core.book import Book
+from core.book import Book, Exchange, Order, Position
+from tests.core.trading import MATCH, exchange, floor, placed
 from tests.core.world import NOON, World
 
 
@@ -83,4 +85,95 @@ def test_a_planted_fault_is_found(book: Book, rule: str, plant: Callable[[Book],
     plant(book)
     with pytest.raises(AssertionError):
         invariants.check(book)
+    assert rule
+
+
+@pytest.fixture
+def traded() -> Book:
+    """Ann has 2.00 matched and 3.00 resting; bob is her layer, and waits for the close."""
+    world = floor("ann", "bob", starting_price=True)
+    exchange(world, "final/winner")
+    placed(world, "ann", "home", "back", 30_000, 500, id="rests")
+    placed(world, "bob", "home", "lay", 30_000, 200, id="matched")
+    placed(world, "bob", "draw", "lay", 30_000, 200, id="closes", kind="on_close")
+    world.check()
+    return world.book
+
+
+def _exchange(book: Book) -> Exchange:
+    fixture, market = MATCH.split("/")
+    found = book.fixtures[fixture].markets[market].exchange
+    assert found is not None
+    return found
+
+
+def _position(book: Book) -> Position:
+    return _exchange(book).positions["ann"]
+
+
+def _order(book: Book, name: str, **changed: object) -> Order:
+    for field, value in changed.items():
+        setattr(book.orders[name], field, value)
+    return book.orders[name]
+
+
+def _exposed(book: Book, amount_m: int) -> None:
+    """Set aside where it has to be, but not what it has to be."""
+    ann = book.customers["ann"]
+    _position(book).exposure_m += amount_m
+    ann.exposure_m += amount_m
+    ann.cash_m -= amount_m
+
+
+def _between(book: Book) -> None:
+    """The house would pay ann's winnings."""
+    for position in _exchange(book).positions.values():
+        if position.customer.id == "ann":
+            position.trades = [msgspec.structs.replace(trade, between=1) for trade in position.trades]
+
+
+TRADED: list[tuple[str, Callable[[Book], object]]] = [
+    ("an exposure too small", lambda book: _exposed(book, -1)),
+    ("an exposure too great", lambda book: _exposed(book, 1)),
+    ("an exposure that is no position's", lambda book: _position(book).__setattr__("exposure_m", 0)),
+    ("an order of more than was asked", lambda book: _order(book, "rests", asked_m=499)),
+    ("an order that rests nowhere", lambda book: _exchange(book).books["home"].cancel("rests")),
+    ("an order that rests twice", lambda book: _exchange(book).books.update(away=_exchange(book).books["home"])),
+    ("an order for the close that waits for none", lambda book: _exchange(book).on_close["draw"].clear()),
+    ("an order that nobody knows", lambda book: book.orders.pop("rests")),
+    ("an order that its customer does not know", lambda book: _position(book).orders.pop("rests")),
+    ("an order of nothing", lambda book: _order(book, "matched", matched_m=0)),
+    ("an order matched for less", lambda book: _order(book, "rests", matched_m=199)),
+    ("an order matched at another price", lambda book: _order(book, "rests", paid=1)),
+    ("a match that is forgotten", lambda book: _position(book).trades.pop()),
+    ("the count of matches", lambda book: setattr(book, "trades", 1)),
+    ("the count of a position's orders", lambda book: setattr(_position(book), "resting", 2)),
+    ("the count of a customer's orders", lambda book: setattr(book.customers["ann"], "resting", 2)),
+    ("a position that its customer does not know", lambda book: setattr(book.customers["ann"], "positions", None)),
+    ("a customer with an empty list", lambda book: setattr(_closed(book), "positions", {})),
+    ("a settled position that costs", lambda book: setattr(_position(book), "settled", True)),
+    ("the count of outcomes", lambda book: setattr(_exchange(book), "outcomes", 2)),
+    ("work that nobody does", lambda book: _exchange(book).due.append(_position(book))),
+    (
+        "work that is none",
+        lambda book: book.clearing.update({("match", "winner"): book.fixtures["match"].markets["winner"]}),
+    ),
+    ("a house that stands to lose", _between),
+]
+
+
+def _closed(book: Book) -> object:
+    """A customer without any position."""
+    bob = book.customers["bob"]
+    book.customers["cid"] = msgspec.structs.replace(bob, id="cid", cash_m=0, exposure_m=0, resting=0, positions=None)
+    return book.customers["cid"]
+
+
+@pytest.mark.parametrize(("rule", "plant"), TRADED, ids=[case[0] for case in TRADED])
+def test_a_fault_planted_in_an_exchange_market_is_found(
+    traded: Book, rule: str, plant: Callable[[Book], object]
+) -> None:
+    plant(traded)
+    with pytest.raises(AssertionError):
+        invariants.check(traded)
     assert rule

@@ -248,7 +248,7 @@ def test_fill_or_kill_is_matched_at_once_or_not_at_all(
     rule, lays, price, stake_m, least_m, matched_m, average, why = case
     world = floor("ann", "bob")
     _home(world, *(("bob", "lay", *each) for each in lays))
-    fields = {"fill_or_kill": True, "fill_min_m": least_m}
+    fields: dict[str, Any] = {"fill_or_kill": True, "fill_min_m": least_m}
     report = placed(world, "ann", "home", "back", price, stake_m, id="x", **fields)
     status = "lapsed" if why else "matched"
     assert report == OrderReport("x", NOON, status, matched_m, average, stake_m - matched_m, why), rule
