@@ -15,7 +15,7 @@ from math import ceil, floor
 from typing import NamedTuple
 
 from core import ledger
-from core.book import Market
+from core.book import Market, Persistence
 from core.exchange.ladder import Side
 from core.messages import events as ev
 from core.messages.results import Result
@@ -42,6 +42,8 @@ class Placed:
     """Lapsed, taken back, or at the close: what then rested."""
     closed_m: int = 0
     """Matched at the starting price. Not less than that is in `gone_m`, but for a lay: there it is what it may lose."""
+    persists: bool = False
+    """At the turn in-play."""
     on_close: bool = False
     """It waits for the starting price; of a lay all but `matched_m` is what it may lose."""
 
@@ -85,6 +87,8 @@ class Known:
     withdrawn: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Selection -> (when, reduction)."""
     parts: list[Part] = field(default_factory=list)
+    lapsing: list[Placed] = field(default_factory=list)
+    """What rested at the turn in-play and was not to persist."""
 
 
 class Watch:
@@ -133,6 +137,7 @@ class Watch:
             assert {(order.customer, order.key) for order in known} == {
                 (event.customer, (event.fixture, event.market))
             }, event
+            assert event.why != ev.Why.TURNED or not any(order.persists for order in known), event
             assert sum(map(take_back, known)) == event.stake_m > 0, event
         elif isinstance(event, ev.OrderReduced):
             order = self.orders[event.order]
@@ -161,6 +166,10 @@ class Watch:
             told: dict[str, dict[str, Result] | list[tuple[int, int]] | dict[str, tuple[int, int]]]
             told = {"results": known.results, "cancel": known.cancels, "withdrawals": known.withdrawn}
             told[event.what].clear()
+        elif isinstance(event, ev.ExchangeCleared) and event.why == ev.Why.TURNED:
+            key = event.fixture, event.market
+            rests = [order for order in self.orders.values() if order.key == key and order.resting_m]
+            self.markets[key].lapsing = [order for order in rests if not order.persists]
         elif isinstance(event, ev.PositionSettled):
             was_m, now_m = event.was_net_m - event.was_commission_m, event.net_m - event.commission_m
             self.paid_back[event.customer] += max(0, was_m - now_m) + max(0, event.exposure_m)
@@ -185,7 +194,7 @@ class Watch:
             self._matched(event, event.selection, fill.price, fill.stake_m, (fill,))
         for cross in event.crosses:
             self._cross(event, cross)
-        order.on_close = event.on_close
+        order.on_close, order.persists = event.on_close, event.persistence == Persistence.PERSIST
         order.matched_m = sum(fill.stake_m for fill in event.fills) + sum(cross.stake_m for cross in event.crosses)
         order.gone_m = event.lapsed_m
         order.resting_m = event.stake_m - order.matched_m - order.gone_m
@@ -311,6 +320,7 @@ class Watch:
         assert listed == mine.keys() - waiting
         if exchange.clearing or exchange.closing or exchange.due:
             return
+        assert not any(order.resting_m for order in self.markets[key].lapsing), "the turn in-play is done"
         by_customer: dict[str, list[Part]] = {}
         for part in self.markets[key].parts:
             by_customer.setdefault(part.customer, []).append(part)
