@@ -6,7 +6,10 @@ more is backed and the less is laid: so there is one price where the two meet, a
 ten-thousandth from 1.01 to 1000, on no ladder.
 
 The far price is where orders for the close would meet now; the near price counts what rests in the order book too, a
-level as an order with a limit (as Betfair shows both). The off itself matches orders for the close only.
+level as an order with a limit (as Betfair shows both). The off itself matches orders for the close only; at Betfair it
+matches what rests as well, so that there the near price is what the off would give (betfair.com.au/hub, "Betfair
+Starting Price FAQs"). An order that rests and takes the starting price is given without a limit: at Betfair it is
+converted to a bet at the starting price (support.betfair.com, answer 402), and no source found keeps its price as one.
 
 Rounding: stakes are whole minor units, the same sum on both sides; no lay's loss at the price, rounded up, passes its
 liability.
@@ -42,7 +45,10 @@ class Reconciled(NamedTuple):
 
 
 def reconcile(orders: Sequence[Waiting]) -> Reconciled:
-    """The off. Who named no limit goes first, then the one whose limit asks least of the other side, then who came."""
+    """The off. Who named no limit goes first, then the one whose limit asks least of the other side, then who came.
+
+    So at the price that is their limit some may go without, in the order of arrival (support.betfair.se, answer 2125).
+    """
     price = meeting_price(orders)
     stakes_m = [0] * len(orders)
     if not price:
@@ -66,7 +72,10 @@ def _turn(order: Waiting) -> int:
 
 
 def meeting_price(orders: Sequence[Waiting]) -> int:
-    """The price at which the most is matched; of several the least. 0: one side has nothing, or nothing is matched.
+    """The price at which the most is matched. 0: one side has nothing, or nothing is matched.
+
+    Of several it is the greatest, but for rounding: the backs that take them are the same and are all matched, and the
+    lays' liabilities are used most there.
 
     It is the least at which as much is backed as is laid, or more, or the one below it: above, less is laid; further
     below, less is backed. What rounding takes, less than a minor unit an order, does not count.

@@ -24,6 +24,14 @@ def lay(liability_m: int, limit: int = 0) -> Waiting:
 CASES = [
     # rule, orders, price, matched stakes
     ("100 backed and 300 at risk meet at 4.0", [back(100), lay(300)], 40_000, (100, 100)),
+    ("1000 backed and 6000 at risk is 7.0 (Betfair)", [back(100_000), lay(600_000)], 70_000, (100_000, 100_000)),
+    ("6000 backed and 1000 at risk is 1/6 (Betfair)", [back(600_000), lay(100_000)], 11_666, (600_000, 600_000)),
+    (
+        "at 5.0 a back from 4.0 is in, from 6.0 out (Betfair)",
+        [back(100, 40_000), back(9, 60_000), lay(400)],
+        50_000,
+        (100, 0, 100),
+    ),
     ("nobody lays", [back(100), back(50)], 0, (0, 0)),
     ("nobody backs", [lay(100)], 0, (0,)),
     ("nobody at all", [], 0, ()),
@@ -33,7 +41,9 @@ CASES = [
     ("a back whose limit is met is in", [back(100), back(100, 25_000), lay(300)], 25_000, (100, 100, 200)),
     ("a lay whose limit is below is left out", [back(100), lay(300), lay(900, 20_000)], 40_000, (100, 100, 0)),
     ("no back takes what the lays offer", [back(100, 50_000), lay(300, 20_000)], 0, (0, 0)),
+    ("of prices that match the same the greatest", [back(100, 30_000), lay(10**6, 35_000)], 35_000, (100, 100)),
     ("limits that meet", [back(100, 30_000), lay(400, 50_000)], 50_000, (100, 100)),
+    ("a limit is met at the limit, not above", [back(1_000, 30_000), lay(3)], 30_000, (1, 1)),
     ("limits that just meet", [back(100, 30_000), lay(900, 30_000)], 30_000, (100, 100)),
     ("who has no limit goes before who has one", [back(100, 40_000), back(100), lay(450)], 40_000, (50, 100, 150)),
     ("of equals the first goes first", [back(100, 40_000), back(100, 40_000), lay(300)], 40_000, (100, 0, 100)),
@@ -98,6 +108,33 @@ def test_no_other_price_matches_more(orders: list[Waiting]) -> None:
     if price:
         tried |= {min(PRICE_MOST, max(PRICE_LEAST, price + step)) for step in range(-50, 51)}
     assert all(volume(orders, each) <= most + len(orders) for each in tried)
+
+
+@settings(max_examples=300)
+@given(WAITING)
+def test_a_plain_search_of_every_candidate_finds_no_more(orders: list[Waiting]) -> None:
+    """The most is matched at a limit, or where the stakes and liabilities of those between two limits balance."""
+    tried: set[int] = set()
+    for limit in {PRICE_LEAST, PRICE_MOST, *(order.limit for order in orders if order.limit)}:
+        for at in (limit - 1, limit, limit + 1):
+            backed_m = sum(each.amount_m for each in orders if each.side is BACK and at >= each.limit)
+            lays_m = (each.amount_m for each in orders if each.side is LAY and (not each.limit or at <= each.limit))
+            balance = PRICE_ONE + sum(lays_m) * PRICE_ONE // backed_m if backed_m else at
+            tried |= {at, balance, balance + 1}
+    best_m = max(volume(orders, each) for each in tried if PRICE_LEAST <= each <= PRICE_MOST)
+    price = meeting_price(orders)
+    matched_m = volume(orders, price) if price else 0
+    assert matched_m <= best_m + len(orders)
+    assert best_m <= matched_m + len(orders)
+
+
+@settings(max_examples=300)
+@given(WAITING)
+def test_one_side_has_all_it_takes_at_the_price(orders: list[Waiting]) -> None:
+    price, stakes_m = reconcile(orders)
+    if price:
+        short = {order.side for order, m in zip(orders, stakes_m, strict=True) if m < takes(order, price)}
+        assert len(short) <= 1
 
 
 @settings(max_examples=300)
