@@ -207,9 +207,8 @@ def _exchange(figures: Figures, market: Exchange, width: int, rows: int) -> Pane
         lines.append(Text("nobody offers anything", "dim"))
     crowd, makers = figures.crowd.exchange, figures.makers
     state = market.status if market.status != "open" else "in play" if market.in_play else "open"
-    title = (
-        f"exchange  {market.fixture}, {market.market}  {state}  matched {_money(market.matched_m)} {figures.currency}"
-    )
+    matched = f"matched {_money(market.matched_m)} {figures.currency}"
+    title = f"exchange  {matched}  {state}  {market.fixture}, {market.market}"
     told = (
         f"{crowd.orders:,} orders, {crowd.takers:,} took {_money(crowd.matched_m)}, "
         f"{crowd.answers.get('resting', 0):,} rest, {crowd.taken_back:,} back; makers {makers.placed:,}"

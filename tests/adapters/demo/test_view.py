@@ -120,7 +120,7 @@ def test_the_exchange_shows_three_levels_a_side_with_the_best_prices_in_the_midd
     rows = drawn(exchange_night(), width, height)
     text = "\n".join(rows)
     for wanted in (
-        "exchange  Sandown 1st Apr, R7 1200m Hcap  in play  matched 1,234 EUR",
+        "exchange  matched 1,234 EUR  in play  Sandown 1st Apr, R7 1200m Hcap",
         "1,631 orders, 700 took 6,417, 710 rest, 88 back; makers 2,921",
         # and of the rest what tells whether all is well
         *("412 bets/s", "p99 4.8", "accepted", "81.4%", "projector 120 behind", "31 delayed", "bet  demo-0014"),
@@ -138,4 +138,4 @@ def test_an_exchange_without_orders_says_so() -> None:
     assert night.exchange is not None
     text = "\n".join(drawn(replace(night, exchange=replace(night.exchange, runners=[], status="suspended")), 80, 24))
     assert "nobody offers anything" in text
-    assert "R7 1200m Hcap  suspended" in text
+    assert "suspended  Sandown" in text
