@@ -21,6 +21,9 @@ from core.orders import Step
 from core.positions import Change
 from core.refusals import REASON_NAMES, Refusal
 
+_FILLS_MAX = 4_000
+"""Orders with which those of a batch are matched at the most, each with its share: one event holds them."""
+
 
 def decide(book: Book, limits: Limits, command: co.BatchOrders, digest: int, now_ms: int) -> ev.OrderBatch | Refusal:
     """Instruction by instruction, each applied before the next is decided: what is left is to note the batch itself."""
@@ -102,9 +105,11 @@ def _instructed(
     digest: int,
     now_ms: int,
 ) -> Any:  # an event or a Refusal
+    fills_max = _FILLS_MAX // len(command.instructions)
     if isinstance(instruction, co.Place):
         refusal = _taken_id(book, instruction.id)
-        return refusal or orders.decide_place(book, limits, _placing(command, instruction), digest, now_ms)
+        placing = _placing(command, instruction)
+        return refusal or orders.decide_place(book, limits, placing, digest, now_ms, fills_max)
     order = orders.own(book, command.customer, instruction.order)
     if order is None or order.selection.market is not market:
         return Refusal(Rejection.ORDER_UNKNOWN)
@@ -115,7 +120,7 @@ def _instructed(
         return orders.decide_reduce(book, limits, co.ReduceOrder(*head, order.id, instruction.by_m), 0, now_ms)
     refusal = _taken_id(book, instruction.id) or _outdated(market, command)
     replacing = co.ReplaceOrder(instruction.id, command.expires_ms, command.customer, order.id, instruction.price)
-    return refusal or orders.decide_replace(book, limits, replacing, digest, now_ms)
+    return refusal or orders.decide_replace(book, limits, replacing, digest, now_ms, fills_max)
 
 
 def _taken_id(book: Book, order_id: str) -> Refusal | None:

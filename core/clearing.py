@@ -179,7 +179,8 @@ def _closed(order: Order, price: int, stake_m: int, changed: dict[str, list[Chan
     was_m = positions.exposure(position, changes)
     changes.append(positions.rests(name, order.side, -positions.at_risk(order)))
     changes.append(positions.matched(name, order.side, price, stake_m, positions.CLOSE))
-    return ev.Closed(order.id, order.customer, stake_m, positions.exposure(position, changes) - was_m)
+    change_m = positions.exposure(position, changes) - was_m
+    return ev.Closed(order.id, order.customer, stake_m, change_m, order.side)
 
 
 def apply_starting_price(book: Book, event: ev.StartingPriceMatched) -> None:

@@ -31,6 +31,7 @@ class Asked(NamedTuple):
     selection: Selection
     side: Side
     gone: Order | None
+    fills_max: int
 
 
 class Matched(NamedTuple):
@@ -45,10 +46,26 @@ class Matched(NamedTuple):
 
 
 UNMATCHED = Matched([], [], 0, None)
+_KILLED = Matched([], [], 0, ev.Why.KILLED)
+FILLS_MAX = 1_000
+"""Orders with which one is matched at the most; what is left of it lapses. An event of so many is 65 kB."""
 
 
 def match(asked: Asked) -> Matched:
-    """Whom an order is matched with; the plain way, unless orders on all other selections imply a price it takes."""
+    """Whom an order is matched with, and why its rest lapses, if it does."""
+    found = _matched(asked)
+    if len(found.fills) <= asked.fills_max:
+        return found
+    fills = found.fills[: asked.fills_max]
+    matched_m = sum(stake_m for _, _, stake_m in fills)
+    command = asked.command
+    if command.fill_or_kill and matched_m < (command.fill_min_m or command.stake_m):
+        return _KILLED
+    return Matched(fills, [], matched_m, ev.Why.MANY)
+
+
+def _matched(asked: Asked) -> Matched:
+    """The plain way, unless orders on all other selections imply a price it takes."""
     command, exchange, side = asked.command, asked.exchange, asked.side
     book = exchange.books.get(asked.selection.id)
     others = _others(asked)
@@ -57,7 +74,7 @@ def match(asked: Asked) -> Matched:
         if implied is not None and _takes(side, implied, command.price):
             return _across(asked, book, others)
     if book is None:
-        return UNMATCHED if not command.fill_or_kill else Matched([], [], 0, ev.Why.KILLED)
+        return UNMATCHED if not command.fill_or_kill else _KILLED
     if command.fill_or_kill:
         least_m = command.fill_min_m or command.stake_m
         found = book.fill_or_kill(command.id, command.customer, side, command.price, command.stake_m, least_m)
@@ -135,6 +152,8 @@ def _across(asked: Asked, book: OrderBook | None, others: list[OrderBook]) -> Ma
     crosses: list[tuple[int, int, list[tuple[RestingOrder, int]]]] = []
     left_m, across = command.stake_m, True
     while left_m:
+        if len(fills) + len(crosses) * len(others) >= asked.fills_max:
+            return Matched(fills, crosses, command.stake_m - left_m, ev.Why.MANY)
         implied = _implied(asked, [queue.price for queue in queues]) if across else None
         maker = direct.first
         if implied is not None and (maker is None or not _takes(side, maker.price, implied)):

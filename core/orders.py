@@ -41,17 +41,29 @@ Step = ev.OrderPlaced | ev.OrderPending | ev.OrdersCancelled | ev.OrderReduced |
 # An order is placed.
 
 
-def decide_place(book: Book, limits: Limits, command: co.PlaceOrder, digest: int, now_ms: int) -> ev.Event | Refusal:
+def decide_place(
+    book: Book,
+    limits: Limits,
+    command: co.PlaceOrder,
+    digest: int,
+    now_ms: int,
+    fills_max: int = matching.FILLS_MAX,
+) -> ev.Event | Refusal:
     """An order of a known customer."""
     asked = read(book, limits, command, now_ms)
     if type(asked) is Refusal:
         return asked
     assert type(asked) is Asked
-    return _decide(asked, digest, now_ms)
+    return _decide(asked if fills_max == asked.fills_max else asked._replace(fills_max=fills_max), digest, now_ms)
 
 
 def decide_replace(
-    book: Book, limits: Limits, command: co.ReplaceOrder, digest: int, now_ms: int
+    book: Book,
+    limits: Limits,
+    command: co.ReplaceOrder,
+    digest: int,
+    now_ms: int,
+    fills_max: int = matching.FILLS_MAX,
 ) -> ev.Event | Refusal:
     """An order takes another price: as if it were cancelled and came in anew, in one."""
     order = own(book, command.customer, command.order)
@@ -61,7 +73,7 @@ def decide_replace(
     if type(asked) is Refusal:
         return asked
     assert type(asked) is Asked
-    return _decide(asked, digest, now_ms)
+    return _decide(asked._replace(fills_max=fills_max), digest, now_ms)
 
 
 def replaced(order: Order, command: co.ReplaceOrder) -> co.PlaceOrder:
@@ -133,7 +145,7 @@ def read(book: Book, limits: Limits, command: co.PlaceOrder, now_ms: int, gone: 
         if type(rung) is OffLadder:
             return Refusal(Rejection.PRICE_NOT_ON_LADDER, price=rung.below, limit=rung.above)
     amiss = _stake(limits, command, on_close) or _room(book, limits, customer, exchange, selection, on_close, gone)
-    return amiss or Asked(command, customer, market, exchange, selection, side, gone)
+    return amiss or Asked(command, customer, market, exchange, selection, side, gone, matching.FILLS_MAX)
 
 
 def _stake(limits: Limits, command: co.PlaceOrder, on_close: bool) -> Refusal | None:  # noqa: FBT001

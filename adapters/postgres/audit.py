@@ -107,6 +107,7 @@ _KEYS: Final = {
     "reserves": "reserve_no",
     "bonuses": "granted_no",
     "pending_bets": "pending_no",
+    "orders": "order_no",
 }
 _JSON: Final = {
     "pending_bets": "command",
@@ -115,6 +116,7 @@ _JSON: Final = {
     "starting_prices": "prices",
     "fixture_scores": "score",
     "limit_changes": "ramp",
+    "order_waits": "command",
 }
 _CHANGING: Final = {"pending_bets": {"stage", "until_ms", "reserved_m"}}
 _NO_NUMBER: Final = {"customers"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from adapters.postgres.folding import bets, customers, markets
+from adapters.postgres.folding import bets, customers, exchange, markets
 from core import ledger
 from core.messages import events as ev
 from core.units import RATE_ONE
@@ -59,6 +59,20 @@ INSERTS: Final[dict[str, str]] = {
         "stake_max_m payout_max_m liability_max_m ramp"
     ),
     "desk_actions": "event_no ts_ms id author action target reason",
+    "orders": (
+        "order_no step id ts_ms customer currency fixture market selection side price stake_m on_close persistence "
+        "lapsed_m why replaces waited"
+    ),
+    "order_waits": "event_no step id ts_ms customer fixture market until_ms command",
+    "order_changes": "event_no line ts_ms order_id change by_m why reason",
+    "order_refusals": "event_no step ts_ms id reason passed_limit detail",
+    "trades": "event_no line ts_ms fixture market selection order_id customer side price stake_m between taker",
+    "position_settlements": (
+        "event_no ts_ms fixture market customer was_net_m was_commission_m settled net_m commission_m exposure_m"
+    ),
+    "exchange_clearings": "event_no ts_ms fixture market source why",
+    "exchange_starting_prices": "event_no ts_ms fixture market selection price",
+    "market_archivings": "event_no ts_ms fixture market",
 }
 """Table -> columns of the rows that a slice adds."""
 DEFAULTS: Final[dict[str, Row]] = {
@@ -132,8 +146,8 @@ class Slice:
         self.results_cleared: dict[Key, int] = {}
         self.results: dict[Key, Result] = {}
         self.withdrawals_cleared: dict[Key, int] = {}
-        self.withdrawals: dict[Key, tuple[int, int]] = {}
-        """withdrawn_ms, deduction_pc."""
+        self.withdrawals: dict[Key, tuple[int, int, int]] = {}
+        """withdrawn_ms, deduction_pc, reduction_bp."""
         self.starting_prices: dict[Key, int] = {}
         self.rollbacks: dict[str, list[Row]] = {"results": [], "cancel": [], "withdrawals": []}
 
@@ -158,9 +172,22 @@ class Slice:
 
     def move(self, number: int, event: Any) -> None:
         """The money that the event moves: ledger rows, and the change of each balance."""
+        self._move(number, event, event.customer, ledger.transfers(event), 0)
+
+    def move_others(self, number: int, event: Any) -> None:
+        """The same of an order, and the money of those with whose orders it was matched."""
+        moves = ledger.transfers(event)
+        own = getattr(event, "customer", "")
+        self._move(number, event, own, moves, 0)
+        line = len(moves)
+        for customer, theirs in ledger.others(event):
+            self._move(number, event, customer, theirs, line)
+            line += len(theirs)
+
+    def _move(self, number: int, event: Any, customer: str, moves: list[ledger.Transfer], first: int) -> None:
         entries, balances, house = self.inserts["ledger_entries"], self.balances, self.house
-        customer, currency = event.customer, event.currency
-        for line, (source, target, amount_m) in enumerate(ledger.transfers(event)):
+        currency = event.currency if moves else ""
+        for line, (source, target, amount_m) in enumerate(moves, first):
             entries.append((number, line, event.ts_ms, customer, source, target, amount_m, currency))
             if source in _BALANCE:
                 balances[customer][_BALANCE[source]] -= amount_m
@@ -203,11 +230,13 @@ _HANDLERS: Final[dict[type, Callable[[Slice, int, Any], None]]] = {
     **customers.HANDLERS,
     **markets.HANDLERS,
     **bets.HANDLERS,
+    **exchange.HANDLERS,
     ev.EngineStarted: _engine_started,
     ev.RateSet: _rate_set,
     ev.SettlementAdvanced: _no_row,
     ev.ScoringAdvanced: _no_row,
     ev.BetAdvanced: _no_row,
+    ev.ExchangeAdvanced: _no_row,
     ev.CommandRejected: _command_rejected,
 }
 assert _HANDLERS.keys() == TAGS.keys(), "an event that the projector does not know"

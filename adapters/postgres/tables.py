@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from adapters.postgres.slices import TAGS, Position, Row, Slice
-from adapters.postgres.writing import bets, customers, markets
+from adapters.postgres.writing import bets, customers, exchange, markets
 from adapters.postgres.writing.statements import TableError, columns, copy
-from core.messages.events import BetStatus, Stage
+from core.messages.events import BetStatus, Stage, Why
 from core.messages.rejections import Rejection
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ async def name_codes(connection: Connection) -> None:
         "event_types": [(tag, kind.__name__) for kind, tag in TAGS.items()],
         "rejections": [(member.value, member.name) for member in Rejection],
         "bet_statuses": [(member.value, member.name.lower()) for member in BetStatus],
+        "order_ends": [(member.value, member.name.lower()) for member in Why],
         "pending_stages": [(member.value, member.name.lower()) for member in Stage],
     }
     for table, rows in names.items():
@@ -66,4 +67,5 @@ async def write(connection: Connection, rows: Slice) -> None:
         await customers.write(connection, rows)
         await markets.write(connection, rows)
         await bets.write(connection, rows)
+        await exchange.write(connection, rows)
         await connection.execute("UPDATE projection SET sequence = $1, event_no = $2, hash = $3", *rows.after)

@@ -703,6 +703,8 @@ class Why(IntEnum):
     """When its delay was over."""
     HOUSE = 9
     """The house's own price has moved."""
+    MANY = 10
+    """It has been matched with as many orders as one event holds."""
 
 
 class Fill(Struct, frozen=True, gc=False, array_like=True):
@@ -860,6 +862,7 @@ class Closed(Struct, frozen=True, gc=False, array_like=True):
     stake_m: int
     """The backer's; 0: nothing was matched."""
     exposure_m: int
+    side: int
 
 
 class StartingPriceMatched(Struct, frozen=True, gc=False, array_like=True, tag=67):

@@ -97,7 +97,7 @@ FROZEN: dict[type, tuple[int | None, str]] = {
     # What events and the journal's messages are made of.
     ev.Fill: (None, "maker customer selection price stake_m exposure_m"),
     ev.Cross: (None, "price stake_m makers"),
-    ev.Closed: (None, "order customer stake_m exposure_m"),
+    ev.Closed: (None, "order customer stake_m exposure_m side"),
     Batch: (None, "format first events"),
     AcceptedLeg: (None, "fixture market selection price requested version producer sequence in_play"),
     RejectedLeg: (None, "fixture market selection requested"),

@@ -218,7 +218,7 @@ OTHERS: list[tuple[str, ev.Event, list[tuple[str, list[tuple[str, str, int]]]]]]
     (
         "orders at the starting price",
         ev.StartingPriceMatched(
-            0, "f", "m", "home", 20_000, "EUR", (ev.Closed("o1", "bob", 500, 0), ev.Closed("o2", "cid", 500, -500))
+            0, "f", "m", "home", 20_000, "EUR", (ev.Closed("o1", "bob", 500, 0, 1), ev.Closed("o2", "cid", 500, -500, 2))
         ),
         [("cid", [("exposure", "cash", 500)])],
     ),

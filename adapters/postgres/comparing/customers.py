@@ -21,7 +21,10 @@ async def compare(connection: Connection, book: Book, report: Differences) -> No
 
 
 async def _customers(connection: Connection, book: Book, report: Differences) -> None:
-    columns = "currency suspended cash_m open_stakes_m reserved_m bonus_m verified timed_out_until_ms excluded_until_ms"
+    columns = (
+        "currency suspended cash_m open_stakes_m reserved_m bonus_m exposure_m "
+        "verified timed_out_until_ms excluded_until_ms"
+    )
     found = await keyed(connection, 1, f"SELECT customer, {', '.join(columns.split())} FROM customers")  # noqa: S608
     expected: Rows = {(customer.id,): _customer(customer) for customer in book.customers.values()}
     differences(report, "customer", columns, expected, found)
@@ -38,6 +41,7 @@ def _customer(customer: Customer) -> tuple[Any, ...]:
         customer.open_stakes_m,
         customer.reserved_m,
         customer.bonus_m,
+        customer.exposure_m,
         customer.verified,
         customer.timed_out_until_ms,
         customer.excluded_until_ms,

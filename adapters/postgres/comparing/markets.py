@@ -50,26 +50,26 @@ async def _scores(connection: Connection, book: Book, report: Differences) -> No
 async def _markets(connection: Connection, markets: Mapping[tuple[str, str], Market], report: Differences) -> None:
     columns = (
         "source market_type name market_group winners cut_off_ms specifiers each_way delay_ms starting_price parts "
-        "suspended settled cancels"
+        "exchange suspended settled cancels"
     )
     query = """
         SELECT fixture, market, source, market_type, name, market_group, winners, cut_off_ms, specifiers,
                CASE WHEN each_way_places IS NOT NULL THEN
                     ARRAY[each_way_places, each_way_numerator, each_way_denominator, each_way_handicap::integer] END,
-               delay_ms, starting_price, parts, suspended, settled,
+               delay_ms, starting_price, parts, exchange, suspended, settled,
                ARRAY(SELECT format('%s-%s', c.from_ms, c.to_ms) FROM market_cancels c
                      WHERE (c.fixture, c.market) = (m.fixture, m.market) AND c.rolled_back_no IS NULL
                      ORDER BY c.event_no)
         FROM markets m WHERE NOT archived
     """
     expected: Rows = {key: _market(market) for key, market in markets.items()}
-    differences(report, "market", columns, expected, await keyed(connection, 2, query, json=(6, 10)))
+    differences(report, "market", columns, expected, await keyed(connection, 2, query, json=(6, 10, 11)))
 
 
 async def _selections(connection: Connection, markets: Mapping[tuple[str, str], Market], report: Differences) -> None:
     query = """
-        SELECT s.fixture, s.market, s.selection, s.name, s.price, s.withdrawn_ms, s.deduction_pc, s.starting_price,
-               s.result, s.void_factor, s.dead_heat_places, s.dead_heat_sharing, s.position
+        SELECT s.fixture, s.market, s.selection, s.name, s.price, s.withdrawn_ms, s.deduction_pc, s.reduction_bp,
+               s.starting_price, s.result, s.void_factor, s.dead_heat_places, s.dead_heat_sharing, s.position
         FROM selections s JOIN markets m USING (fixture, market) WHERE NOT m.archived
     """
     selections: Rows = {
@@ -78,7 +78,7 @@ async def _selections(connection: Connection, markets: Mapping[tuple[str, str], 
         for selection in market.selections.values()
     }
     columns = (
-        "name price withdrawn_ms deduction_pc starting_price "
+        "name price withdrawn_ms deduction_pc reduction_bp starting_price "
         "result void_factor dead_heat_places dead_heat_sharing position"
     )
     found = await keyed(connection, 3, query)
@@ -88,14 +88,16 @@ async def _selections(connection: Connection, markets: Mapping[tuple[str, str], 
 def _market(market: Market) -> tuple[Any, ...]:
     cancels = [f"{from_ms}-{to_ms}" for from_ms, to_ms in market.cancels]
     *definition, _ = market.definition()
-    specifiers, each_way, delay_ms, parts, starting_price = market.terms()
+    specifiers, each_way, delay_ms, parts, starting_price, exchange = market.terms()
     terms = None if each_way is None else [int(value) for value in msgspec.structs.astuple(each_way)]
-    described = specifiers, terms, delay_ms, starting_price, [list(part) for part in parts]
+    traded = None if exchange is None else as_json(exchange)
+    described = specifiers, terms, delay_ms, starting_price, [list(part) for part in parts], traded
     return (market.source, *definition, *described, market.desk_suspended, market.settled, cancels)
 
 
 def _selection(selection: Selection) -> tuple[Any, ...]:
-    said = selection.override, selection.withdrawn_ms, selection.deduction_pc, selection.starting_price
+    withdrawn = selection.withdrawn_ms, selection.deduction_pc, selection.reduction_bp
+    said = selection.override, *withdrawn, selection.starting_price
     return (selection.name, *said, *_result(selection.result))
 
 

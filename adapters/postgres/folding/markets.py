@@ -42,6 +42,7 @@ def _market_defined(rows: Slice, number: int, event: ev.MarketDefined) -> None:
         *(msgspec.structs.astuple(event.each_way) if event.each_way is not None else (None,) * 4),
         event.delay_ms,
         event.starting_price,
+        None if event.exchange is None else _json(event.exchange).decode(),
         _json(event.parts).decode(),
         event.source == DESK,
     )
@@ -110,13 +111,14 @@ def _market_rolled_back(rows: Slice, number: int, event: ev.MarketRolledBack) ->
 
 def _market_archived(rows: Slice, number: int, event: ev.MarketArchived) -> None:
     if event.last:
+        rows.inserts["market_archivings"].append((number, event.ts_ms, event.fixture, event.market))
         rows.archived[event.fixture, event.market] = number
         rows.lives.append((number, event.fixture, event.market, False))
 
 
 def _selection_withdrawn(rows: Slice, number: int, event: ev.SelectionWithdrawn) -> None:
     key = event.fixture, event.market, event.selection
-    rows.withdrawals[key] = event.at_ms, event.deduction_pc
+    rows.withdrawals[key] = event.at_ms, event.deduction_pc, event.reduction_bp
     row = (number, event.ts_ms, *key, event.source, event.sequence, event.price, event.at_ms, event.deduction_pc)
     rows.inserts["withdrawals"].append(row)
     rows.act(number, event, key, f"price {event.price}")

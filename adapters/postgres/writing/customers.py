@@ -23,9 +23,10 @@ _TABLES: Final = (
 # Sums of a slice may exceed 64 bits; as text they reach numeric unharmed, and faster than as Decimal.
 _BALANCES: Final = """
     UPDATE customers c SET cash_m = c.cash_m + u.cash_m, open_stakes_m = c.open_stakes_m + u.open_stakes_m,
-           reserved_m = c.reserved_m + u.reserved_m, bonus_m = c.bonus_m + u.bonus_m
-    FROM unnest($1::text[], $2::text[]::numeric[], $3::text[]::numeric[], $4::text[]::numeric[], $5::text[]::numeric[])
-             u (customer, cash_m, open_stakes_m, reserved_m, bonus_m)
+           reserved_m = c.reserved_m + u.reserved_m, bonus_m = c.bonus_m + u.bonus_m,
+           exposure_m = c.exposure_m + u.exposure_m
+    FROM unnest($1::text[], $2::text[]::numeric[], $3::text[]::numeric[], $4::text[]::numeric[], $5::text[]::numeric[],
+                $6::text[]::numeric[]) u (customer, cash_m, open_stakes_m, reserved_m, bonus_m, exposure_m)
     WHERE c.customer = u.customer
 """
 _HOUSE: Final = """

@@ -23,16 +23,16 @@ _ARCHIVED: Final = """
 _MARKETS: Final = """
     INSERT INTO markets (fixture, market, source, market_type, name, market_group, winners, cut_off_ms, specifiers,
                          each_way_places, each_way_numerator, each_way_denominator, each_way_handicap, delay_ms,
-                         starting_price, parts, suspended)
+                         starting_price, exchange, parts, suspended)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
                          $8::bigint[], $9::jsonb[], $10::smallint[], $11::smallint[], $12::smallint[], $13::boolean[],
-                         $14::integer[], $15::boolean[], $16::jsonb[], $17::boolean[])
+                         $14::integer[], $15::boolean[], $16::jsonb[], $17::jsonb[], $18::boolean[])
     ON CONFLICT (fixture, market) DO UPDATE SET market_type = excluded.market_type, name = excluded.name,
         market_group = excluded.market_group, winners = excluded.winners, cut_off_ms = excluded.cut_off_ms,
         specifiers = excluded.specifiers, each_way_places = excluded.each_way_places,
         each_way_numerator = excluded.each_way_numerator, each_way_denominator = excluded.each_way_denominator,
         each_way_handicap = excluded.each_way_handicap, delay_ms = excluded.delay_ms,
-        starting_price = excluded.starting_price
+        starting_price = excluded.starting_price, exchange = excluded.exchange
 """
 _RENEWED: Final = """
     UPDATE markets m SET source = u.source, parts = u.parts, suspended = u.suspended, settled = false, archived = false
@@ -71,13 +71,14 @@ _RESULTS: Final = """
     WHERE (s.fixture, s.market, s.selection) = (u.fixture, u.market, u.selection)
 """
 _WITHDRAWALS_CLEARED: Final = """
-    UPDATE selections s SET withdrawn_ms = 0, deduction_pc = 0 FROM unnest($1::text[], $2::text[]) u (fixture, market)
+    UPDATE selections s SET withdrawn_ms = 0, deduction_pc = 0, reduction_bp = 0
+    FROM unnest($1::text[], $2::text[]) u (fixture, market)
     WHERE (s.fixture, s.market) = (u.fixture, u.market)
 """
 _WITHDRAWALS: Final = """
-    UPDATE selections s SET withdrawn_ms = u.withdrawn_ms, deduction_pc = u.deduction_pc
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::smallint[])
-             u (fixture, market, selection, withdrawn_ms, deduction_pc)
+    UPDATE selections s SET withdrawn_ms = u.withdrawn_ms, deduction_pc = u.deduction_pc, reduction_bp = u.reduction_bp
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::smallint[], $6::smallint[])
+             u (fixture, market, selection, withdrawn_ms, deduction_pc, reduction_bp)
     WHERE (s.fixture, s.market, s.selection) = (u.fixture, u.market, u.selection)
 """
 _TAKEN_BACK_BY: Final = {"results": "market_results", "cancel": "market_cancels", "withdrawals": "withdrawals"}
