@@ -17,10 +17,11 @@ from core.engine import Engine
 from core.grading.scores import FootballScore
 from core.limits import Limits
 from core.messages import commands as co
-from core.messages.answers import Accepted, CashOutQuote, Done, Rejected
+from core.messages.answers import Accepted, Cancelled, CashOutQuote, Done, OrderReport, OrderReports, Rejected
 from core.messages.events import BATCH_FORMAT, Batch, Event
 from core.messages.queries import GetCashOut
 from core.messages.results import EachWay, Result
+from tests.core.trading import batch, exchange, placed
 from tests.core.world import World, half_lost, leg, void, won
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def busy_world() -> World:
     _bonuses(world)
     _races(world)
     _sold(world)
+    _trading(world)
     _scored(world)
     world.wait(61_000)
     world.run()
@@ -370,8 +372,45 @@ def _scored(world: World) -> None:
         world.run()
 
 
+def _trading(world: World) -> None:
+    """Exchange markets: one that is settled, corrected and forgotten, one with everything still in it."""
+    for name in ("hal", "ivy", "jon"):
+        world.customer(name, 1_000_000)
+    for path in ("trade/past", "trade/live"):
+        exchange(world, path, starting_price=True, commission_bp=500, delay_ms=10)
+        placed(world, "hal", "home", "back", 30_000, 1_000, path, persistence="persist")
+        placed(world, "ivy", "home", "lay", 30_000, 400, path)
+        placed(world, "jon", "draw", "back", 27_000, 1_000, path)
+        placed(world, "ivy", "away", "back", 27_000, 1_000, path)  # across
+        placed(world, "hal", "home", "back", 0, 500, path, kind="on_close")
+        placed(world, "jon", "home", "lay", 40_000, 1_500, path, kind="on_close")
+        placed(world, "jon", "away", "lay", 20_000, 900, path, id=f"{path} rests")
+        assert isinstance(world.command(co.ReduceOrder, customer="jon", order=f"{path} rests", by_m=100), Cancelled)
+        replacing = {"id": f"{path} moved", "customer": "jon", "order": f"{path} rests", "price": 21_000}
+        assert isinstance(world.command(co.ReplaceOrder, **replacing), OrderReport)
+        steps = (
+            co.Place(f"{path} in a batch", "draw", "back", 300, 60_000),
+            co.Reduce(f"{path} moved", 100),
+            co.Cancel("nothing"),
+            co.Cancel(f"{path} moved"),
+        )
+        assert isinstance(batch(world, "jon", *steps, path=path), OrderReports)
+        world.done(co.TurnInPlay, fixture="trade", market=path[6:])
+        world.run()
+        placed(world, "hal", "draw", "lay", 60_000, 200, path)
+    world.wait(10)
+    world.run()
+    world.desk(co.WithdrawSelection, "trade/live", selection="away", price=0, at_ms=world.now, reduction_bp=1_000)
+    world.run()
+    world.settle("trade/past", won("home"))
+    world.settle("trade/past", won("draw"))
+    world.roll_back("trade/past")
+    world.settle("trade/past", won("home"))
+
+
 def _last_day(world: World) -> None:
     """What is still under way when the journal ends."""
+    placed(world, "hal", "draw", "back", 60_000, 200, "trade/live", id="waits")
     world.defined("open/winner", {"home": 20_000, "away": 20_000}, delay_ms=15_000)
     world.defined("open/limited", {"home": 20_000, "away": 20_000})
     world.done(co.SetLimit, fixture="open", market="limited", stake_max_m=100)

@@ -190,12 +190,13 @@ ROWS: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
             ("ascot", "r5", 20_000, 45, True),
             ("ascot", "r6", 30_000, 30, True),
             ("ascot", "r7", 40_000, 25, False),
+            ("trade", "away", 0, 0, False),
             ("york", "r7", 90_000, 10, False),
         ],
     ),
     "a withdrawal rolled back": (
         "SELECT fixture, selection, deduction_pc FROM selections WHERE withdrawn_ms > 0 ORDER BY 1, 2",
-        [("ascot", "r7", 25), ("york", "r7", 10)],
+        [("ascot", "r7", 25), ("trade", "away", 0), ("york", "r7", 10)],
     ),
     "StartingPricesSet": (
         "SELECT fixture, selection, starting_price FROM selections WHERE starting_price > 0 ORDER BY 1",
