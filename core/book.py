@@ -352,7 +352,7 @@ class Between(IntEnum):
 
     NOBODY = 0
     ACROSS = 1
-    """The house, in a match across selections: void if any selection is withdrawn after it."""
+    """The house, in a match across selections."""
     CLOSE = 2
     """The house, at the starting price."""
 
@@ -368,6 +368,8 @@ class Trade(Struct, frozen=True, gc=False, array_like=True):
     stake_m: int
     between: int = 0
     """A Between."""
+    across: tuple[str, ...] = ()
+    """The selections it was matched across: all that could win, in the market's order. Void when others can."""
 
 
 class Line(Struct, gc=False, eq=False):

@@ -12,6 +12,7 @@ matter.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import islice
 
 from core import ledger, markets, orders, positions, protection
@@ -25,7 +26,7 @@ from core.messages.rejections import Rejection
 from core.messages.results import multiplier
 from core.positions import Change
 from core.refusals import Refusal
-from core.units import payout_down, payout_up
+from core.units import FACTOR_ONE, payout_down, payout_up
 
 Why = ev.Why
 _LAPSE, _ON_CLOSE = Persistence.LAPSE.value, Persistence.ON_CLOSE.value
@@ -285,15 +286,27 @@ def result(position: Position) -> int | None:
     if not market.closed_ms:
         return None
     total_m = 0
+    coherent = _one_wins(market)
     for trade in position.trades:
         price = positions.standing(market, trade)
-        if price is None:
+        if price is None or (trade.across and not coherent):
             continue
         net_m = trade_net(market, trade, price)
         if net_m is None:
             return None
         total_m += net_m
     return total_m
+
+
+def _one_wins(market: Market) -> bool:
+    """Whether the results are those of one winner, or of a dead heat for it, or void alike: what a match across
+    selections was priced for. By others the house, which stood between, could lose; such matches are void then.
+    """
+    known = [each.result for each in market.selections.values() if each.result is not None and not each.withdrawn_ms]
+    if len({result.void_factor for result in known}) > 1:
+        return False
+    won = sum(Fraction(each.dead_heat_places, each.dead_heat_sharing) for each in known if each.result)
+    return won == 1 or all(result.void_factor == FACTOR_ONE for result in known)
 
 
 def trade_net(market: Market, trade: Trade, price: int) -> int | None:

@@ -380,16 +380,19 @@ def _apply_matches(book: Book, exchange: Exchange, position: Position, event: ev
         _trade(book, position, Trade(ts_ms, event.id, own, side, fill.price, fill.stake_m))
         matched_m += fill.stake_m
         paid += fill.stake_m * fill.price
+    across = positions.running(position.market) if event.crosses else ()
     for cross in event.crosses:
         for fill in cross.makers:
-            _fill(book, exchange, fill, ts_ms, ACROSS)
-        _trade(book, position, Trade(ts_ms, event.id, own, side, cross.price, cross.stake_m, ACROSS))
+            _fill(book, exchange, fill, ts_ms, ACROSS, across)
+        _trade(book, position, Trade(ts_ms, event.id, own, side, cross.price, cross.stake_m, ACROSS, across))
         matched_m += cross.stake_m
         paid += cross.stake_m * cross.price
     return matched_m, paid
 
 
-def _fill(book: Book, exchange: Exchange, fill: ev.Fill, ts_ms: int, between: int = 0) -> None:
+def _fill(
+    book: Book, exchange: Exchange, fill: ev.Fill, ts_ms: int, between: int = 0, across: tuple[str, ...] = ()
+) -> None:
     """A maker's side."""
     order = book.orders[fill.maker]
     position = exchange.positions[fill.customer]
@@ -398,7 +401,7 @@ def _fill(book: Book, exchange: Exchange, fill: ev.Fill, ts_ms: int, between: in
     exchange.books[name].take((fill,))
     order.matched_m += fill.stake_m
     order.paid += fill.stake_m * fill.price
-    position.trades.append(Trade(ts_ms, order.id, name, order.side, fill.price, fill.stake_m, between))
+    position.trades.append(Trade(ts_ms, order.id, name, order.side, fill.price, fill.stake_m, between, across))
     book.trades += 1
     if fill.exposure_m:
         position.exposure_m += fill.exposure_m

@@ -158,19 +158,26 @@ def of(market: Market, customer_id: str) -> Position | None:
     return market.exchange.positions.get(customer_id)
 
 
+def running(market: Market) -> tuple[str, ...]:
+    """Those of its selections that can win."""
+    return tuple([selection.id for selection in market.selections.values() if not selection.withdrawn_ms])
+
+
 def outcomes(market: Market) -> int:
     """How many of its selections can win."""
-    return sum(1 for selection in market.selections.values() if not selection.withdrawn_ms)
+    return len(running(market))
 
 
 def standing(market: Market, trade: Trade) -> int | None:
     """The price at which a match stands now; None: it is void.
 
     A withdrawn selection's matches are void, the others' from before fall by its reduction factor, in a win market from
-    2.5 % on (RULEBOOK 6), to no less than 1.01. A match across selections falls with any of them: the house stood
-    between, and would be left with what the factor does not make up.
+    2.5 % on (RULEBOOK 6), to no less than 1.01. A match across selections stands for as long as just these can win: the
+    house stood between, and would be left with whatever another one brings.
     """
     if market.cancels and market.cancels_at(trade.ts_ms):
+        return None
+    if trade.across and trade.across != running(market):
         return None
     price = trade.price
     for selection in market.selections.values():
@@ -178,11 +185,9 @@ def standing(market: Market, trade: Trade) -> int | None:
             continue
         if selection.id == trade.selection:
             return None
-        if trade.ts_ms < selection.withdrawn_ms:
-            if trade.between == ACROSS:
-                return None
-            if selection.reduction_bp >= (REDUCTION_MIN_BP if market.winners == 1 else 1):
-                price = max(PRICE_LEAST, price * (10_000 - selection.reduction_bp) // 10_000)
+        least_bp = REDUCTION_MIN_BP if market.winners == 1 else 1
+        if trade.ts_ms < selection.withdrawn_ms and selection.reduction_bp >= least_bp:
+            price = max(PRICE_LEAST, price * (10_000 - selection.reduction_bp) // 10_000)
     return price
 
 

@@ -194,6 +194,7 @@ MOVES: list[tuple[str, ev.Event, list[tuple[str, str, int]]]] = [
         [("cash", "exposure", 10_000), ("house:exchange", "cash", 10_000)],
     ),
 ]
+CLOSED = ev.Closed("o1", "bob", 500, 0, 1), ev.Closed("o2", "cid", 500, -500, 2)
 # Of further customers: those with whose orders one was matched, each where his exposure changes.
 OTHERS: list[tuple[str, ev.Event, list[tuple[str, list[tuple[str, str, int]]]]]] = [
     (
@@ -217,9 +218,7 @@ OTHERS: list[tuple[str, ev.Event, list[tuple[str, list[tuple[str, str, int]]]]]]
     ),
     (
         "orders at the starting price",
-        ev.StartingPriceMatched(
-            0, "f", "m", "home", 20_000, "EUR", (ev.Closed("o1", "bob", 500, 0, 1), ev.Closed("o2", "cid", 500, -500, 2))
-        ),
+        ev.StartingPriceMatched(0, "f", "m", "home", 20_000, "EUR", CLOSED),
         [("cid", [("exposure", "cash", 500)])],
     ),
     ("none of a deposit", ev.Deposited(*HEAD, "ann", "EUR", 500, "bank"), []),
