@@ -23,6 +23,16 @@ def odds(fixture: str, market: str) -> str:
     return f"odds.{token(fixture)}.{token(market)}"
 
 
+def book(fixture: str, market: str) -> str:
+    """An exchange market's order books."""
+    return f"{odds(fixture, market)}.book"
+
+
+def orders(customer: str) -> str:
+    """What becomes of a customer's orders."""
+    return f"orders.{token(customer)}"
+
+
 def notices(customer: str) -> str:
     return f"bets.{token(customer)}"
 

@@ -142,6 +142,10 @@ class Snapshot(_Section, frozen=True):
 class Publisher(_Section, frozen=True):
     odds_interval_ms: Milliseconds
     markets_per_turn_max: Count
+    books_interval_ms: Milliseconds
+    books_per_turn_max: Count
+    book_depth_max: Annotated[int, Meta(ge=1, le=1000)]
+    near_far_interval_ms: Milliseconds
 
 
 class Redis(_Section, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from core import clearing, markets, placing
+from core import clearing, markets, orders, placing
 from core.book import Bet, BetLeg, Book, Exchange, Market, Order, PendingBet, Persistence, System
 from core.exchange.ladder import Side
 from core.liability import leg_result
@@ -187,16 +187,24 @@ def book_image(market: Market, limits: Limits, now_ms: int) -> an.BookImage:
         market.id,
         0,
         exchange.version,
-        markets.offered_status(market, limits, now_ms),
+        book_status(market, limits, now_ms),
         exchange.in_play,
         tuple(book_levels(exchange, name) for name in market.selections),
     )
 
 
+def book_status(market: Market, limits: Limits, now_ms: int) -> str:
+    """Whether orders are taken, in the words of the odds stream: no price of the market's own has to be there."""
+    if not market.closed_ms and orders.market_obstacle(market, limits, now_ms) is None:
+        return "open"
+    status = markets.offered_status(market, limits, now_ms)
+    return "suspended" if status == "open" else status
+
+
 def book_levels(exchange: Exchange, selection: str) -> an.BookLevels:
     """One selection's order book."""
-    orders = exchange.books.get(selection)
-    backs, lays = ((), ()) if orders is None else (tuple(orders.levels(side)) for side in Side)
+    resting = exchange.books.get(selection)
+    backs, lays = ((), ()) if resting is None else (tuple(resting.levels(side)) for side in Side)
     return an.BookLevels(selection, backs, lays, *clearing.near_and_far(exchange, selection))
 
 

@@ -32,11 +32,11 @@ from adapters.subjects import INBOX
 from config.settings import Settings
 from core import invariants
 from core.engine import Engine
-from core.messages.answers import Answer, BetState, OddsImage, Rejected
+from core.messages.answers import Answer, BetState, BookImage, OddsImage, Rejected
 from core.messages.commands import PlaceBet
 from core.messages.events import Event
 from core.messages.feed import RecoverRequest
-from core.messages.queries import GetBet, GetOdds
+from core.messages.queries import GetBet, GetBook, GetOdds
 
 log = structlog.get_logger(__name__)
 OlderBet = Callable[[str], Awaitable[BetState | Rejected | None]]
@@ -68,7 +68,7 @@ class _Turn(NamedTuple):
     """The number of its last entry, counted over all outboxes since the start."""
     answers: int
     started: float
-    images: list[OddsImage]
+    images: list[OddsImage | BookImage]
 
 
 class Gateway:
@@ -85,7 +85,7 @@ class Gateway:
         *,
         fail: Callable[[BaseException], None],
         older_bet: OlderBet | None = None,
-        show: Callable[[list[OddsImage]], None] = lambda _: None,
+        show: Callable[[list[OddsImage | BookImage]], None] = lambda _: None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """`publish` writes to the bus; `fail` is told of our own bugs; `show` gets the images that are stored."""
@@ -126,6 +126,7 @@ class Gateway:
             list: self._many,
             GetBet: self._get_bet,
             GetOdds: self._get_odds,
+            GetBook: self._get_book,
         }
 
     def start(self) -> None:
@@ -284,7 +285,7 @@ class Gateway:
             self._begin_turn()
 
     def _close_turn(self) -> None:
-        images, self._publisher.images = self._publisher.images, []
+        images = self._publisher.take_images()
         if self._answers or images:
             last = self._delivered + self._journal.waiting
             self._turns.append(_Turn(last, self._answers, self._started, images))
@@ -376,6 +377,12 @@ class Gateway:
             self._refuse(codec.busy(""), reply, wire)
             return
         self._reply(self._publisher.answer(query, self._journal.outbox, self._now_ms), reply, wire)
+
+    def _get_book(self, query: GetBook, reply: str, wire: Wire) -> None:
+        if self._room <= 0:
+            self._refuse(codec.busy(""), reply, wire)
+            return
+        self._reply(self._publisher.answer_book(query, self._journal.outbox, self._now_ms), reply, wire)
 
     def _get_bet(self, query: GetBet, reply: str, wire: Wire) -> None:
         if self._room <= 0:

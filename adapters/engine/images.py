@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from adapters import subjects
 from adapters.codec import JSON
 from config.settings import Redis as RedisSettings
-from core.messages.answers import OddsImage
+from core.messages.answers import BookImage, OddsImage
 
 log = structlog.get_logger(__name__)
 _AWAY = (RedisError, OSError, TimeoutError)
@@ -31,6 +31,11 @@ def key(fixture: str, market: str) -> str:
     return f"tictac:{subjects.odds(fixture, market)}"
 
 
+def book_key(fixture: str, market: str) -> str:
+    """`tictac:odds.<fixture>.<market>.book`: JSON of a BookImage."""
+    return f"tictac:{subjects.book(fixture, market)}"
+
+
 class Images:
     """Keeps Redis up to date; `offer` is synchronous and cheap, `run` does the writing."""
 
@@ -39,17 +44,17 @@ class Images:
         self._redis = Redis.from_url(
             settings.url, socket_timeout=_ANSWER_WITHIN_S, socket_connect_timeout=_ANSWER_WITHIN_S
         )
-        self._latest: dict[str, OddsImage] = {}
+        self._latest: dict[str, OddsImage | BookImage] = {}
         """All that is current, the longest unchanged first; at most `markets_max`."""
-        self._changed: dict[str, OddsImage] = {}
+        self._changed: dict[str, OddsImage | BookImage] = {}
         self.up = True
         self.written = 0
 
-    def offer(self, images: Iterable[OddsImage]) -> None:
+    def offer(self, images: Iterable[OddsImage | BookImage]) -> None:
         """Take images that may be shown."""
         latest = self._latest
         for image in images:
-            name = key(image.fixture, image.market)
+            name = (book_key if type(image) is BookImage else key)(image.fixture, image.market)
             latest.pop(name, None)
             if image.status != "settled":
                 latest[name] = image

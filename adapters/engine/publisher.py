@@ -15,13 +15,14 @@ from typing import Final
 
 from adapters import subjects
 from adapters.codec import JSON
+from adapters.engine.books import Books
 from adapters.engine.notices import Outbox
 from adapters.metrics import Metrics
 from config.settings import Publisher as PublisherSettings
 from core.book import Market
 from core.engine import Engine
-from core.messages.answers import OddsDelta, OddsImage, Rejected
-from core.messages.queries import GetOdds
+from core.messages.answers import Answer, BookImage, OddsDelta, OddsImage, Rejected
+from core.messages.queries import GetBook, GetOdds
 
 Key = tuple[str, str]
 """Fixture and market."""
@@ -40,20 +41,31 @@ class Publisher:
         self._shown: dict[Key, OddsImage] = {}
         """What readers hold: the image that the next delta builds on."""
         self._due_ms = 0
-        self.images: list[OddsImage] = []
-        """What has been shown since the owner took the list: for Redis, once it is stored."""
+        self._images: list[OddsImage] = []
+        self._books = Books(engine, settings, metrics)
 
     def show_all(self, markets: Iterable[Market]) -> None:
         """After a start: every market that is not over is shown anew, as far as each turn allows."""
-        self._waiting.update({(market.fixture.id, market.id): market for market in markets if not market.closed_ms})
+        open_markets = [market for market in markets if not market.closed_ms]
+        self._waiting.update({(market.fixture.id, market.id): market for market in open_markets})
+        self._books.note(open_markets)
+
+    def take_images(self) -> list[OddsImage | BookImage]:
+        """What has been shown since they were last taken: for Redis, once it is stored."""
+        images: list[OddsImage | BookImage] = [*self._images, *self._books.images]
+        if images:
+            self._images, self._books.images = [], []
+        return images
 
     def collect(self, outbox: Outbox, now_ms: int) -> None:
         """Once a turn: what has changed, at most once per interval and `markets_per_turn_max` markets."""
-        if now_ms < self._due_ms:
-            return
+        if now_ms >= self._due_ms:
+            self._collect(outbox, now_ms)
+        self._books.collect(outbox, now_ms)
+
+    def _collect(self, outbox: Outbox, now_ms: int) -> None:
+        self._take_touched()
         waiting = self._waiting
-        for market in self._engine.take_touched():
-            waiting[market.fixture.id, market.id] = market
         for key in list(waiting)[: self._settings.markets_per_turn_max]:
             self._show(key, waiting.pop(key), outbox, now_ms)
         if not waiting:
@@ -61,8 +73,7 @@ class Publisher:
 
     def answer(self, query: GetOdds, outbox: Outbox, now_ms: int) -> OddsImage | Rejected:
         """The image asked for, as new as the engine itself: what has changed since is shown to all first."""
-        for market in self._engine.take_touched():
-            self._waiting[market.fixture.id, market.id] = market
+        self._take_touched()
         key = query.fixture, query.market
         market_waiting = self._waiting.pop(key, None)
         if market_waiting is not None:
@@ -76,6 +87,15 @@ class Publisher:
             self._shown[key] = answer
         return answer
 
+    def answer_book(self, query: GetBook, outbox: Outbox, now_ms: int) -> Answer:
+        """The same of order books."""
+        return self._books.answer(query, outbox, now_ms)
+
+    def _take_touched(self) -> None:
+        touched = self._engine.take_touched()
+        self._waiting.update({(market.fixture.id, market.id): market for market in touched})
+        self._books.note(touched)
+
     def _show(self, key: Key, market: Market, outbox: Outbox, now_ms: int) -> None:
         image = self._engine.image(market, now_ms)
         before = self._shown.get(key)
@@ -84,7 +104,7 @@ class Publisher:
             return
         outbox.append((subjects.odds(*key), JSON.encode(message)))
         self._published["image" if message is image else "delta"] += 1
-        self.images.append(image)
+        self._images.append(image)
         if image.status in _OVER:
             self._shown.pop(key, None)
         else:

@@ -14,7 +14,7 @@ from adapters.engine.publisher import Publisher
 from adapters.metrics import Metrics
 from config.settings import load
 from core.engine import Engine
-from core.messages.answers import BetState, OddsImage, Rejected
+from core.messages.answers import BetState, BookImage, OddsImage, Rejected
 from core.messages.events import Event
 
 NOW = 1_800_000_000_000
@@ -57,7 +57,7 @@ class Rig:
         self.engine.start("test", "0", NOW)
         self.journal = JournalInMemory()
         self.sent: list[tuple[str, bytes]] = []
-        self.shown: list[OddsImage] = []
+        self.shown: list[OddsImage | BookImage] = []
         self.failures: list[BaseException] = []
         self.older: dict[str, BetState | Rejected | None] = {}
         self.metrics = Metrics()

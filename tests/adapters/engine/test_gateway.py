@@ -95,7 +95,7 @@ async def test_a_malformed_bet_of_an_array_leaves_the_others_alone(wire: Wire) -
         ("bet.place", b"\x91" * 100_000, "Expected `object`, got `array`"),
         ("bet.place", b" " * 300_000 + b"{}", "Expected at most 262144 bytes, got 300002"),
         ("bet.plaice", b"{}", "There is no request bet.plaice"),
-        ("order.place", b"{}", "There is no request order.place"),
+        ("order.nothing", b"{}", "There is no request order.nothing"),
         ("account.get", b"[]", "Expected `object`, got `array`"),
         ("odds.get", b'{"fixture":"f"}', "Object missing required field `market`"),
     ],

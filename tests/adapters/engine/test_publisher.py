@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from adapters import subjects
 from adapters.engine.notices import Outbox
 from adapters.engine.publisher import Publisher, difference
 from adapters.metrics import Metrics
-from config.settings import Publisher as Settings
+from config.settings import load
 from core.engine import Engine
 from core.limits import Limits
 from core.messages import answers as an
@@ -31,7 +32,7 @@ class Rig:
         self.engine = Engine(Limits())
         self.engine.start("test", "0", NOW)
         self.publisher = Publisher(
-            self.engine, Settings(**({"odds_interval_ms": 50, "markets_per_turn_max": 100} | settings)), Metrics()
+            self.engine, replace(load(environ={}).publisher, **{"markets_per_turn_max": 100, **settings}), Metrics()
         )
         self.now_ms = NOW
         self.count = 0
