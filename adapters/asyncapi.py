@@ -57,11 +57,25 @@ _FLOWS: Final[tuple[tuple[str, str, str, str, tuple[type[Struct], ...]], ...]] =
         (answers.OddsImage, answers.OddsDelta),
     ),
     (
+        "books",
+        "odds.{fixture}.{market}.book",
+        "send",
+        "Each exchange market's order books: images, and deltas that name the version they build on. JSON.",
+        (answers.BookImage, answers.BookDelta),
+    ),
+    (
         "bets",
         "bets.{customer}",
         "send",
         "What becomes of a customer's bets: of a pending one the answer that its id gets from now on. JSON.",
         notices.OF_CUSTOMERS,
+    ),
+    (
+        "orders",
+        "orders.{customer}",
+        "send",
+        "What becomes of a customer's orders without a request of his, numbered; order.list is the image. JSON.",
+        notices.OF_ORDERS,
     ),
     (
         "desk-referrals",
@@ -113,7 +127,7 @@ def document() -> Json:
         "operations": operations,
         "components": {
             "messages": {kind.__name__: _message(kind) for kind in kinds},
-            "schemas": {name: _draft_7(schema) for name, schema in schemas.items()},
+            "schemas": {name: _draft_7(schema) for name, schema in _by_own_name(schemas, kinds).items()},
         },
     }
 
@@ -172,6 +186,16 @@ def _payload(kind: type[Struct]) -> Json:
 
 def _first_line(kind: type[Struct]) -> str:
     return (inspect.getdoc(kind) or kind.__name__).partition("\n")[0]
+
+
+def _by_own_name(schemas: Json, kinds: list[type[Struct]]) -> Json:
+    """A message keeps its name where a part of another has the same; msgspec calls both by their modules."""
+    encoded = json.dumps(schemas)
+    for kind in kinds:
+        for before in ('"', f'"{_SCHEMAS}'):
+            encoded = encoded.replace(f'{before}{kind.__module__}.{kind.__name__}"', f'{before}{kind.__name__}"')
+    named: Json = json.loads(encoded)
+    return named
 
 
 def _draft_7(schema: Any) -> Any:

@@ -53,8 +53,9 @@ class _Shown(Struct, eq=False):
     books: dict[str, BookLevels]
 
     def image(self, key: Key) -> BookImage:
-        head = self.version, self.market_version, self.status, self.in_play
-        return BookImage(*key, *head, tuple(self.books.values()))
+        fixture, market = key
+        books = tuple(self.books.values())
+        return BookImage(fixture, market, self.version, self.market_version, self.status, self.in_play, books)
 
 
 class Books:
@@ -158,13 +159,15 @@ class Books:
             if held != each:
                 changed.append(difference(held, each))
                 shown.books[each.selection] = each
-        head = exchange.version, queries.book_status(market, self._engine.limits, now_ms), exchange.in_play
-        if not changed and head == (shown.market_version, shown.status, shown.in_play):
+        version, in_play = exchange.version, exchange.in_play
+        status = queries.book_status(market, self._engine.limits, now_ms)
+        if not changed and (version, status, in_play) == (shown.market_version, shown.status, shown.in_play):
             return
-        base, self._version = shown.version, self._next_version()
-        shown.version = self._version
-        shown.market_version, shown.status, shown.in_play = head
-        self._send(key, shown, BookDelta(*key, base, shown.version, *head, tuple(changed)), outbox)
+        base, shown.version = shown.version, self._next_version()
+        self._version = shown.version
+        shown.market_version, shown.status, shown.in_play = version, status, in_play
+        delta = BookDelta(*key, base, shown.version, version, status, in_play, tuple(changed))
+        self._send(key, shown, delta, outbox)
 
     def _send(self, key: Key, shown: _Shown, message: BookImage | BookDelta, outbox: list[tuple[str, bytes]]) -> None:
         outbox.append((subjects.book(*key), JSON.encode(message)))

@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from adapters import codec, subjects
 from adapters.codec import UNREADABLE, WIRE_OF, MalformedError, Wire
@@ -32,11 +33,11 @@ from adapters.subjects import INBOX
 from config.settings import Settings
 from core import invariants
 from core.engine import Engine
-from core.messages.answers import Answer, BetState, BookImage, OddsImage, Rejected
+from core.messages.answers import Answer, BetState, BookImage, OddsImage, Orders, Rejected
 from core.messages.commands import PlaceBet
 from core.messages.events import Event
 from core.messages.feed import RecoverRequest
-from core.messages.queries import GetBet, GetBook, GetOdds
+from core.messages.queries import GetBet, GetBook, GetOdds, GetOrders
 
 log = structlog.get_logger(__name__)
 OlderBet = Callable[[str], Awaitable[BetState | Rejected | None]]
@@ -127,6 +128,7 @@ class Gateway:
             GetBet: self._get_bet,
             GetOdds: self._get_odds,
             GetBook: self._get_book,
+            GetOrders: self._get_orders,
         }
 
     def start(self) -> None:
@@ -285,6 +287,7 @@ class Gateway:
             self._begin_turn()
 
     def _close_turn(self) -> None:
+        self._notices.trading.flush(self._journal.outbox)
         images = self._publisher.take_images()
         if self._answers or images:
             last = self._delivered + self._journal.waiting
@@ -383,6 +386,16 @@ class Gateway:
             self._refuse(codec.busy(""), reply, wire)
             return
         self._reply(self._publisher.answer_book(query, self._journal.outbox, self._now_ms), reply, wire)
+
+    def _get_orders(self, query: GetOrders, reply: str, wire: Wire) -> None:
+        """With the number of the last notice, so that he knows which ones are newer."""
+        if self._room <= 0:
+            self._refuse(codec.busy(""), reply, wire)
+            return
+        answer, _ = self.engine.execute(query, self._now_ms)
+        if isinstance(answer, Orders):
+            answer = replace(answer, sequence=self._notices.trading.sequence(query.customer))
+        self._reply(answer, reply, wire)
 
     def _get_bet(self, query: GetBet, reply: str, wire: Wire) -> None:
         if self._room <= 0:

@@ -1,5 +1,7 @@
 """What is told without a question: customers of their bets on `bets.<customer>`, the desk of those that wait for it.
 
+Of orders adapters/engine/trading.py tells.
+
 A customer is told what has become of a bet since it was answered: one that was pending is accepted or rejected (the
 very answer that its id gets from now on) or has a trader's offer; it is settled, or settled otherwise; it was sold. The
 first event of a command is what its answer says; so of a command only what follows is told, of passing time all.
@@ -19,6 +21,7 @@ from msgspec import Struct
 
 from adapters import subjects
 from adapters.codec import JSON
+from adapters.engine.trading import Trading
 from adapters.metrics import Metrics
 from core import markets, placing
 from core.book import PendingBet
@@ -28,6 +31,8 @@ from core.messages.answers import (
     Accepted,
     CashedOutNotice,
     OfferNotice,
+    OrderNotice,
+    PositionNotice,
     Referral,
     ReferralEnded,
     ReferredLeg,
@@ -46,6 +51,7 @@ _REPEATS_MAX: Final = 20
 
 
 OF_CUSTOMERS: Final = (Accepted, Rejected, OfferNotice, SettledNotice, CashedOutNotice)
+OF_ORDERS: Final = (OrderNotice, PositionNotice)
 OF_THE_DESK: Final = (Referral, ReferralEnded)
 
 
@@ -71,6 +77,7 @@ class Notices:
             ev.BetRejected: self._rejected,
             ev.BetSettled: self._settled,
         }
+        self.trading = Trading(engine, metrics)
 
     def of_command(self, events: Sequence[ev.Event], outbox: Outbox) -> None:
         """Tell what its answer does not say."""
@@ -81,15 +88,19 @@ class Notices:
             self._pending(first, outbox)
         elif type(first) is ev.BetCashedOut:
             self._cashed_out(first, outbox)
+        else:
+            self.trading.of_command(first)
         if len(events) > 1:
             self.tell(events[1:], outbox)
 
     def tell(self, events: Sequence[ev.Event], outbox: Outbox) -> None:
-        """Tell of all bets among the events that nobody has asked for."""
+        """Tell of all bets among the events that nobody has asked for; of orders at the end of the turn."""
         for event in events:
             teller = self._tellers.get(type(event))
             if teller is not None:
                 teller(event, outbox)
+            else:
+                self.trading.hear(event)
 
     def repeat(self, outbox: Outbox, now_ms: int) -> None:
         """Once a turn: the referrals that are due to be told again."""

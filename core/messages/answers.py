@@ -247,6 +247,8 @@ class Orders(Struct, frozen=True, gc=False, tag="order_states", tag_field="type"
     net_m: int
     commission_m: int
     """What the market, if it is settled, has brought him, and the commission on it."""
+    sequence: int = 0
+    """Of the last notice to him on `orders.<customer>`: what later ones say is newer than this."""
 
 
 Level = tuple[int, int]
@@ -385,6 +387,46 @@ class CashedOutNotice(Struct, frozen=True, gc=False, tag="cashed_out", tag_field
     """What it is now: "cashed_out", or "open" where a share of it still runs."""
     stake_m: int
     paid_m: int
+
+
+class OrderNotice(Struct, frozen=True, gc=False, tag="order_notice", tag_field="type", omit_defaults=True):
+    """On `orders.<customer>`: an order as it stands, since something has happened to it without a request of his.
+
+    Matched by others, decided after its delay, or lapsed. What it says replaces all that earlier notices said.
+    """
+
+    sequence: int
+    """One more than that of the customer's last notice; anything else is a gap: ask `order.list`."""
+    id: str
+    ts_ms: int
+    fixture: str
+    market: str
+    status: str
+    """In the words of OrderState; "done": nothing rests or waits."""
+    resting_m: int = 0
+    matched_m: int = 0
+    price_matched: int = 0
+    """The average, rounded down."""
+    why: str = ""
+    """Why what was not matched lapsed: the name of a core.messages.events.Why in lower case."""
+    reason: str = ""
+    """Of one refused after its delay: the name of a Rejection."""
+
+
+class PositionNotice(Struct, frozen=True, gc=False, tag="position_notice", tag_field="type"):
+    """On `orders.<customer>`: what a market has brought him; again at each correction.
+
+    `settled` false: what was settled is taken back, or what is set aside has changed.
+    """
+
+    sequence: int
+    """As of OrderNotice, counted together with them."""
+    ts_ms: int
+    fixture: str
+    market: str
+    settled: bool
+    net_m: int
+    commission_m: int
 
 
 class ReferredLeg(Struct, frozen=True, gc=False):

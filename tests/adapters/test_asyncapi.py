@@ -91,6 +91,8 @@ def test_every_message_is_there(union: Any) -> None:
 def test_what_is_told_without_a_question_is_on_its_channel() -> None:
     told = {name: sorted(channel["messages"]) for name, channel in DOCUMENT["channels"].items()}
     assert told["bets"] == ["Accepted", "CashedOutNotice", "OfferNotice", "Rejected", "SettledNotice"]
+    assert told["orders"] == ["OrderNotice", "PositionNotice"]
+    assert told["books"] == ["BookDelta", "BookImage"]
     assert told["desk-referrals"] == ["Referral", "ReferralEnded"]
 
 

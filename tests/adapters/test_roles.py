@@ -68,7 +68,9 @@ MAY_PUBLISH = [
         Role.ENGINE,
         [
             "odds.f1.m1",
+            "odds.f1.m1.book",
             "bets.c1",
+            "orders.c1",
             "desk-referrals",
             "feed-control.betfair",
             "journal.0",
@@ -84,7 +86,7 @@ MUST_NOT_PUBLISH = [
         Role.GATEWAY,
         [
             *(subject for subject in REQUESTS if subject.startswith("desk.")),
-            *("feed.betfair.f1", "odds.f1.m1", "bets.c1", "desk-referrals", "journal.0", "$JS.API.INFO"),
+            *("feed.betfair.f1", "odds.f1.m1", "bets.c1", "orders.c1", "desk-referrals", "journal.0", "$JS.API.INFO"),
             "_INBOX_desk.x",
         ],
     ),
@@ -93,7 +95,7 @@ MUST_NOT_PUBLISH = [
         Role.DESK,
         [
             *(subject for subject in REQUESTS if not subject.startswith("desk.") and subject not in QUESTIONS),
-            *("feed.betfair.f1", "desk-referrals", "bets.c1", "journal.0", "$JS.API.INFO"),
+            *("feed.betfair.f1", "desk-referrals", "bets.c1", "orders.c1", "journal.0", "$JS.API.INFO"),
         ],
     ),
     (Role.ENGINE, ["bet.place", "feed.betfair.f1", "desk.suspend"]),
@@ -112,9 +114,9 @@ MUST_NOT_PUBLISH = [
     ),
 ]
 MAY_SUBSCRIBE = [
-    (Role.GATEWAY, ["odds.>", "odds.f1.m1", "bets.c1", "_INBOX_gateway.>"]),
+    (Role.GATEWAY, ["odds.>", "odds.f1.m1", "odds.f1.m1.book", "bets.c1", "orders.c1", "_INBOX_gateway.>"]),
     (Role.INGESTOR, ["feed-control.betfair", "_INBOX_ingestor.>"]),
-    (Role.DESK, ["odds.>", "bets.>", "desk-referrals", "_INBOX_desk.>"]),
+    (Role.DESK, ["odds.>", "bets.>", "orders.>", "desk-referrals", "_INBOX_desk.>"]),
     (Role.ENGINE, ["bet.>", "order.>", "account.>", "desk.>", "feed.>", "odds.get"]),
     (Role.AUDITOR, ["_INBOX_auditor.>"]),
     (Role.OPERATOR, [">"]),
@@ -122,12 +124,26 @@ MAY_SUBSCRIBE = [
 MUST_NOT_SUBSCRIBE = [
     (
         Role.GATEWAY,
-        [">", "bet.>", "feed.>", "journal.>", "odds.get", "desk-referrals", "_INBOX_desk.>", "_INBOX.>"],
+        [">", "bet.>", "order.>", "feed.>", "journal.>", "odds.get", "desk-referrals", "_INBOX_desk.>", "_INBOX.>"],
     ),
-    (Role.INGESTOR, [">", "bet.>", "feed.>", "bets.>", "desk-referrals", "_INBOX_gateway.>"]),
+    (
+        Role.INGESTOR,
+        [
+            ">",
+            "bet.>",
+            "order.>",
+            "feed.>",
+            "bets.>",
+            "orders.>",
+            "orders.c1",
+            "odds.f1.m1.book",
+            "desk-referrals",
+            "_INBOX_gateway.>",
+        ],
+    ),
     (Role.DESK, [">", "bet.>", "journal.>", "_INBOX_gateway.>"]),
     (Role.ENGINE, [">", "_INBOX_gateway.>"]),
-    (Role.AUDITOR, [">", "bet.>", "bets.>", "desk-referrals", "journal.>", "_INBOX_engine.>"]),
+    (Role.AUDITOR, [">", "bet.>", "bets.>", "orders.>", "orders.c1", "desk-referrals", "journal.>", "_INBOX_engine.>"]),
 ]
 
 

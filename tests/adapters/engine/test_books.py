@@ -105,7 +105,7 @@ def test_first_an_image_then_the_levels_that_changed() -> None:
     r = Rig()
     r.order("anna", "back", 20_000, 500)
     (image,) = r.collect()
-    empty = [[name, [], [], 0, 0] for name in ("draw", "away")]
+    empty: list[Any] = [[name, [], [], 0, 0] for name in ("draw", "away")]
     assert image == {
         "type": "book",
         "fixture": "match",

@@ -1,0 +1,159 @@
+"""What a customer is told of his orders on `orders.<customer>`: what has become of them without a request of his.
+
+Others were matched with them, the delay is over, the market let them lapse, the starting price was made, a position was
+settled. A notice says the whole state of an order or a position, as of the end of its turn, so that the last one holds
+and several changes within a turn are one notice. Nothing is kept for slow readers: the server cuts them off, and they
+resume.
+
+Each customer's notices are numbered, in each term of the engine from `term << 32` on, so that a gap is seen. To resume,
+or to begin: subscribe, ask `order.list`, drop notices up to its `sequence`, apply those after it. What lies between is
+in the list; a notice after it may say again what the list has said.
+
+Lays of the house come and go with its prices; of them only matches are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from adapters import subjects
+from adapters.codec import JSON
+from adapters.metrics import Metrics
+from core import queries
+from core.engine import Engine
+from core.messages import events as ev
+from core.messages.answers import OrderNotice, PositionNotice
+from core.orders import WHY_NAMES
+from core.refusals import REASON_NAMES
+
+
+class _Change(NamedTuple):
+    """The last thing that has happened to an order in this turn."""
+
+    customer: str
+    fixture: str
+    market: str
+    ts_ms: int
+    why: str = ""
+    reason: str = ""
+
+
+class Trading:
+    """Gathers what a turn's events have changed, and tells it at the turn's end."""
+
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+        self._engine = engine
+        self._published = metrics.odds
+        self._sequences: dict[str, int] = {}
+        """By customer, of those told anything in this term."""
+        self._orders: dict[str, _Change] = {}
+        self._positions: dict[tuple[str, str, str], ev.PositionSettled] = {}
+        """By fixture, market and customer."""
+        self._of_command: dict[type, Callable[[Any], None]] = {ev.OrderPlaced: self._makers, ev.OrderBatch: self._batch}
+        self._hearers: dict[type, Callable[[Any], None]] = {
+            ev.OrderPlaced: self._placed,
+            ev.OrdersCancelled: self._cancelled,
+            ev.StartingPriceMatched: self._closed,
+            ev.PositionSettled: self._settled,
+        }
+
+    def sequence(self, customer: str) -> int:
+        """The number of the last notice to a customer."""
+        return self._sequences.get(customer, self._engine.book.term << 32)
+
+    def of_command(self, event: ev.Event) -> None:
+        """Take what the answer to a command, whose first event this is, does not say."""
+        hearer = self._of_command.get(type(event))
+        if hearer is not None:
+            hearer(event)
+
+    def hear(self, event: ev.Event) -> None:
+        """Take an event that nobody has asked for."""
+        hearer = self._hearers.get(type(event))
+        if hearer is not None:
+            hearer(event)
+
+    def flush(self, outbox: list[tuple[str, bytes]]) -> None:
+        """At the end of a turn: tell what has changed in it, each order and position once."""
+        if self._orders:
+            changes, self._orders = self._orders, {}
+            for order_id, change in changes.items():
+                self._tell_order(order_id, change, outbox)
+        if self._positions:
+            settled, self._positions = self._positions, {}
+            for event in settled.values():
+                self._tell_position(event, outbox)
+
+    # What has changed.
+
+    def _makers(self, event: ev.OrderPlaced) -> None:
+        self._filled(event, event.fills)
+        for cross in event.crosses:
+            self._filled(event, cross.makers)
+
+    def _filled(self, event: ev.OrderPlaced, fills: Sequence[ev.Fill]) -> None:
+        for fill in fills:
+            self._orders[fill.maker] = _Change(fill.customer, event.fixture, event.market, event.ts_ms)
+
+    def _batch(self, event: ev.OrderBatch) -> None:
+        for step in event.steps:
+            if type(step) is ev.OrderPlaced:
+                self._makers(step)
+
+    def _placed(self, event: ev.OrderPlaced) -> None:
+        """One that has waited for its delay, or a lay of the house."""
+        self._makers(event)
+        if event.waited:
+            why = WHY_NAMES[event.why] if event.lapsed_m else ""
+            self._orders[event.id] = _Change(event.customer, event.fixture, event.market, event.ts_ms, why)
+
+    def _cancelled(self, event: ev.OrdersCancelled) -> None:
+        if event.why in {ev.Why.CUSTOMER, ev.Why.HOUSE}:
+            return
+        reason = REASON_NAMES[event.reason] if event.reason else ""
+        why = WHY_NAMES[event.why]
+        for order_id in event.orders:
+            place = event.customer, event.fixture, event.market
+            self._orders[order_id] = _Change(*place, event.ts_ms, why, reason)
+
+    def _closed(self, event: ev.StartingPriceMatched) -> None:
+        unmatched = WHY_NAMES[ev.Why.UNMATCHED.value]
+        for closed in event.orders:
+            place = closed.customer, event.fixture, event.market
+            self._orders[closed.order] = _Change(*place, event.ts_ms, "" if closed.stake_m else unmatched)
+
+    def _settled(self, event: ev.PositionSettled) -> None:
+        self._positions[event.fixture, event.market, event.customer] = event
+
+    # Telling it.
+
+    def _tell_order(self, order_id: str, change: _Change, outbox: list[tuple[str, bytes]]) -> None:
+        order = self._engine.book.orders.get(order_id)
+        if order is None and not change.why:
+            return  # its market was forgotten in the same turn
+        status, resting_m, matched_m, price = "done", 0, 0, 0
+        if order is not None:
+            state = queries.order_state(order)
+            status, resting_m, matched_m, price = state.status, state.resting_m, state.matched_m, state.price_matched
+        place = change.fixture, change.market
+        sequence = self._next_sequence(change.customer)
+        notice = OrderNotice(
+            sequence, order_id, change.ts_ms, *place, status, resting_m, matched_m, price, change.why, change.reason
+        )
+        self._tell(change.customer, notice, outbox)
+
+    def _tell_position(self, event: ev.PositionSettled, outbox: list[tuple[str, bytes]]) -> None:
+        sequence, place = self._next_sequence(event.customer), (event.fixture, event.market)
+        notice = PositionNotice(sequence, event.ts_ms, *place, event.settled, event.net_m, event.commission_m)
+        self._tell(event.customer, notice, outbox)
+
+    def _next_sequence(self, customer: str) -> int:
+        sequence = self._sequences[customer] = self.sequence(customer) + 1
+        return sequence
+
+    def _tell(self, customer: str, notice: Struct, outbox: list[tuple[str, bytes]]) -> None:
+        outbox.append((subjects.orders(customer), JSON.encode(notice)))
+        self._published["order notice"] += 1
