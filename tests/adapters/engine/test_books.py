@@ -15,12 +15,13 @@ from adapters.engine.publisher import Publisher
 from adapters.metrics import Metrics
 from config.settings import load
 from core import clearing
+from core.engine import Engine
 from core.exchange.ladder import Side
 from core.messages import commands as co
 from core.messages.answers import BookImage, BookLevels
 from core.messages.queries import GetBook
 from tests.core import trading
-from tests.core.world import NOON, World, lost, won
+from tests.core.world import NOON, lost, won
 
 Message = dict[str, Any]
 CUSTOMERS = ("anna", "bob", "carl", "dora", "emil")
@@ -88,9 +89,9 @@ class Reader:
         return True
 
 
-def engines(world: World, depth: int) -> dict[str, tuple[dict[int, int], dict[int, int], int, int]]:
+def engines(held: Engine, depth: int) -> dict[str, tuple[dict[int, int], dict[int, int], int, int]]:
     """The books as the engine has them."""
-    market = world.at(trading.MATCH)
+    market = held.book.fixtures["match"].markets["winner"]
     exchange = market.exchange
     assert exchange is not None
     found = {}
@@ -304,7 +305,7 @@ def test_readers_hold_the_engines_books_whenever_they_came(seed: int) -> None:
     for _ in range(40):
         told = r.collect(after_ms=500)
         assert all(reader.hear(message) for message in told for reader in readers)
-    expected = engines(r.world, depth)
+    expected = engines(r.world.engine, depth)
     assert any(backs and lays for backs, lays, _, _ in expected.values())
     assert all(reader.books == expected for reader in readers)
     r.world.desk(co.OpenMarket, trading.MATCH)
@@ -312,7 +313,7 @@ def test_readers_hold_the_engines_books_whenever_they_came(seed: int) -> None:
     r.world.run()
     for _ in range(6):
         assert all(reader.hear(message) for message in r.collect() for reader in readers)
-    assert all(reader.books == engines(r.world, depth) and reader.head["in_play"] for reader in readers)
+    assert all(reader.books == engines(r.world.engine, depth) and reader.head["in_play"] for reader in readers)
 
 
 def test_a_reader_who_missed_a_delta_sees_it_and_an_image_helps() -> None:
@@ -328,7 +329,7 @@ def test_a_reader_who_missed_a_delta_sees_it_and_an_image_helps() -> None:
     assert reader.hear(image)
     r.order("anna", "back", 22_000, 500)
     assert all(reader.hear(delta) for delta in r.collect())
-    assert reader.books == engines(r.world, 30)
+    assert reader.books == engines(r.world.engine, 30)
 
 
 def test_an_answer_is_of_the_documented_type() -> None:
