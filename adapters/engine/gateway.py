@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -33,15 +33,15 @@ from adapters.subjects import INBOX
 from config.settings import Settings
 from core import invariants
 from core.engine import Engine
-from core.messages.answers import Answer, BetState, BookImage, OddsImage, Orders, Rejected
+from core.messages.answers import Answer, BetState, BookImage, OddsImage, Orders, OrderState, Rejected
 from core.messages.commands import PlaceBet
 from core.messages.events import Event
 from core.messages.feed import RecoverRequest
-from core.messages.queries import GetBet, GetBook, GetOdds, GetOrders
+from core.messages.queries import GetBet, GetBook, GetOdds, GetOrder, GetOrders
 
 log = structlog.get_logger(__name__)
-OlderBet = Callable[[str], Awaitable[BetState | Rejected | None]]
-"""Finds a bet that the engine has forgotten."""
+Older = Callable[[str], Awaitable[BetState | OrderState | Rejected | None]]
+"""Finds a bet, or an order, that the engine has forgotten."""
 
 
 class Journal(Protocol):
@@ -85,11 +85,14 @@ class Gateway:
         metrics: Metrics,
         *,
         fail: Callable[[BaseException], None],
-        older_bet: OlderBet | None = None,
+        older: Mapping[str, Older] = {},
         show: Callable[[list[OddsImage | BookImage]], None] = lambda _: None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """`publish` writes to the bus; `fail` is told of our own bugs; `show` gets the images that are stored."""
+        """`publish` writes to the bus; `fail` is told of our own bugs; `show` gets the images that are stored.
+
+        `older`: for the refusal of what is not known, who may know it yet.
+        """
         self.engine = engine
         self.metrics = metrics
         self.stopped = False
@@ -100,7 +103,7 @@ class Gateway:
         self._notices = Notices(engine, metrics)
         self._settings = settings
         self._fail = fail
-        self._older_bet = older_bet
+        self._finders = older
         self._show = show
         self._clock_ms = clock_ms
         self._bytes_max = settings.gateway.message_bytes_max
@@ -126,6 +129,7 @@ class Gateway:
         self._special: dict[type, Callable[[Any, str, Wire], None]] = {
             list: self._many,
             GetBet: self._get_bet,
+            GetOrder: self._get_order,
             GetOdds: self._get_odds,
             GetBook: self._get_book,
             GetOrders: self._get_orders,
@@ -398,26 +402,34 @@ class Gateway:
         self._reply(answer, reply, wire)
 
     def _get_bet(self, query: GetBet, reply: str, wire: Wire) -> None:
+        self._get_older(query, query.bet, reply, wire)
+
+    def _get_order(self, query: GetOrder, reply: str, wire: Wire) -> None:
+        self._get_older(query, query.order, reply, wire)
+
+    def _get_older(self, query: GetBet | GetOrder, name: str, reply: str, wire: Wire) -> None:
+        """What the engine has forgotten may be known to somebody else."""
         if self._room <= 0:
-            self._refuse(codec.busy(query.bet), reply, wire)
+            self._refuse(codec.busy(name), reply, wire)
             return
         answer, _ = self.engine.execute(query, self._now_ms)
-        if self._older_bet is None or type(answer) is not Rejected or answer.reason != "BET_UNKNOWN":
+        find = self._finders.get(answer.reason) if type(answer) is Rejected else None
+        if find is None or type(answer) is not Rejected:
             self._reply(answer, reply, wire)
         elif len(self._older) >= self._settings.gateway.older_pending_max:
-            self._refuse(codec.busy(query.bet), reply, wire)
+            self._refuse(codec.busy(name), reply, wire)
         else:
-            task = asyncio.get_running_loop().create_task(self._ask_older(self._older_bet, answer, query, reply, wire))
+            task = asyncio.get_running_loop().create_task(self._ask_older(find, answer, name, reply, wire))
             self._older.add(task)
             task.add_done_callback(self._older.discard)
 
-    async def _ask_older(self, find: OlderBet, unknown: Rejected, query: GetBet, reply: str, wire: Wire) -> None:
+    async def _ask_older(self, find: Older, unknown: Rejected, name: str, reply: str, wire: Wire) -> None:
         """What Postgres has was journalled long ago, so its answer need not wait."""
         try:
-            answer: Answer = await find(query.bet) or unknown
+            answer: Answer = await find(name) or unknown
         except Exception as error:  # noqa: BLE001  # whatever the database's trouble is, betting goes on
-            log.warning("bet not found in Postgres", bet=query.bet, error=repr(error))
-            answer = codec.busy(query.bet)
+            log.warning("not found in Postgres", id=name, error=repr(error))
+            answer = codec.busy(name)
         if not self.stopped:
             self.metrics.answers[answer.reason if isinstance(answer, Rejected) else type(answer).__name__] += 1
             self._publish([(reply, wire.encode(answer))])

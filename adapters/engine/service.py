@@ -33,7 +33,7 @@ from nats.js.errors import NotFoundError
 from adapters import bus, journal, logs, postgres, subjects
 from adapters.bus import BusError
 from adapters.engine import http, takeover
-from adapters.engine.gateway import Gateway, OlderBet
+from adapters.engine.gateway import Gateway, Older
 from adapters.engine.images import Images
 from adapters.engine.lane import Lane
 from adapters.engine.notices import Outbox
@@ -168,17 +168,18 @@ class Service:
             settings,
             self.status.metrics,
             fail=self._fail,
-            older_bet=await self._older_bet(),
+            older=await self._older(),
             show=images.offer if images else lambda _: None,
         )
 
-    async def _older_bet(self) -> OlderBet | None:
+    async def _older(self) -> dict[str, Older]:
+        """Who knows what the engine has forgotten, by its refusal."""
         if not self.settings.postgres.url:
-            return None
+            return {}
         pool = postgres.pool(self.settings.postgres)
         self._parts.callback(pool.terminate)
         await pool  # connects when it is first asked: a Postgres that is away keeps no engine from starting
-        return partial(postgres.bet, pool)
+        return {"BET_UNKNOWN": partial(postgres.bet, pool), "ORDER_UNKNOWN": partial(postgres.order, pool)}
 
     async def _listen(self) -> None:
         """Take requests and feeds; and let run what runs beside them."""

@@ -14,7 +14,7 @@ from adapters.engine.publisher import Publisher
 from adapters.metrics import Metrics
 from config.settings import load
 from core.engine import Engine
-from core.messages.answers import BetState, BookImage, OddsImage, Rejected
+from core.messages.answers import BetState, BookImage, OddsImage, OrderState, Rejected
 from core.messages.events import Event
 
 NOW = 1_800_000_000_000
@@ -59,7 +59,7 @@ class Rig:
         self.sent: list[tuple[str, bytes]] = []
         self.shown: list[OddsImage | BookImage] = []
         self.failures: list[BaseException] = []
-        self.older: dict[str, BetState | Rejected | None] = {}
+        self.older: dict[str, BetState | OrderState | Rejected | None] = {}
         self.metrics = Metrics()
         self.gateway = Gateway(
             self.engine,
@@ -69,17 +69,17 @@ class Rig:
             settings,
             self.metrics,
             fail=self.failures.append,
-            older_bet=self.find_older,
+            older={"BET_UNKNOWN": self.find_older, "ORDER_UNKNOWN": self.find_older},
             show=self.shown.extend,
             clock_ms=lambda: self.now_ms,
         )
         self.count = 0
 
-    async def find_older(self, bet_id: str) -> BetState | Rejected | None:
+    async def find_older(self, name: str) -> BetState | OrderState | Rejected | None:
         await asyncio.sleep(0)
-        if bet_id == "away":
+        if name == "away":
             raise OSError("Postgres is away")
-        return self.older.get(bet_id)
+        return self.older.get(name)
 
     async def turn(self) -> None:
         """Until what was handed in is decided."""

@@ -14,7 +14,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from adapters.codec import JSON, MSGPACK, Wire
-from core.messages.answers import BetState
+from core.messages.answers import BetState, OrderState
 from core.messages.events import BetAccepted, BetRejected, Event
 from tests.adapters.engine.rigged import INBOX, LEG, NOW, Rig, Row, read, rig
 
@@ -187,6 +187,14 @@ async def test_a_forgotten_bet_is_answered_from_postgres() -> None:
     assert (await r.ask("bet.get", {"bet": "old"}))["status"] == "won"
     assert (await r.ask("bet.get", {"bet": "never"}))["reason"] == "BET_UNKNOWN"
     assert (await r.ask("bet.get", {"bet": "away"}))["reason"] == "BUSY"
+
+
+async def test_a_forgotten_order_is_answered_from_postgres() -> None:
+    r = await rig()
+    r.older["old"] = OrderState("old", "anna", "f", "m", "home", "back", 1, "done", 20_000, 100)
+    assert (await r.ask("order.get", {"order": "old"}))["status"] == "done"
+    assert (await r.ask("order.get", {"order": "never"}))["reason"] == "ORDER_UNKNOWN"
+    assert (await r.ask("order.get", {"order": "away"}))["reason"] == "BUSY"
 
 
 async def test_questions_to_postgres_are_bounded() -> None:

@@ -18,7 +18,7 @@ from adapters.postgres.slices import INSERTS, Position, Slice
 from core import queries
 from core.engine import Engine
 from core.messages import commands as co
-from core.messages.answers import BetState, Rejected
+from core.messages.answers import BetState, OrderReport, OrderState, Rejected
 from core.messages.events import Event, MarketArchived
 from tests.adapters.projected import FakeJournal, audited, busy_world, project, running, settings_of
 from tests.core.world import World, won
@@ -265,6 +265,24 @@ async def test_a_forgotten_bet_is_answered_as_the_engine_would(fresh_database: s
             assert isinstance(answer, Rejected)
             assert await postgres.bet(pool, refused) == answer
         assert await postgres.bet(pool, "never-seen") is None
+
+
+async def test_a_forgotten_order_is_answered_as_the_engine_would(fresh_database: str, journal: FakeJournal) -> None:
+    world = busy_world()
+    journal.fill(world.events)
+    await project(fresh_database, journal)
+    async with postgres.pool(settings_of(fresh_database).postgres) as pool:
+        held = [order for order in world.book.orders.values() if order.waits is None]
+        assert len(held) > 5
+        for order in held:
+            assert await postgres.order(pool, order.id) == queries.order_state(order)
+        lapsed = [name for name, kept in world.book.answers.items() if isinstance(kept.answer, OrderReport)]
+        assert lapsed
+        for name in lapsed:
+            state = await postgres.order(pool, name)
+            assert isinstance(state, OrderState)
+            assert (state.status, state.matched_m) == ("done", 0)
+        assert await postgres.order(pool, "never-seen") is None
 
 
 def _forgotten(events: Sequence[Event]) -> dict[str, BetState]:
