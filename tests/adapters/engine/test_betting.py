@@ -343,6 +343,14 @@ def on(selection: str, **fields: object) -> Row:
     return ANNA | {"stake_m": 1_000, "legs": [RACE | {"selection": selection, "price": 50_000}]} | fields
 
 
+TRADED: Row = {"fixture": "race", "market": "exchange"}
+
+
+def order(**fields: Any) -> Row:
+    asked: Row = {"selection": "r1", "side": "back", "price": 20_000, "stake_m": 1_000}
+    return ANNA | TRADED | asked | fields
+
+
 STORY: list[tuple[str, Row, str]] = [
     ("desk.rate.set", {"currency": "GBP", "rate": 1_150_000}, "done"),
     ("account.open", {"customer": "bob", "currency": "GBP"}, "done"),
@@ -407,6 +415,25 @@ STORY: list[tuple[str, Row, str]] = [
     ("desk.market.rollback", RACE | {"what": "results", "reason": "objection"}, "done"),
     ("desk.fixture.settle", {"fixture": "race", "score": {"sport": "race", "order": [[n] for n in RUNNERS]}}, "done"),
     ("desk.market.void", RACE | {"reason": "false start"}, "done"),
+    (
+        "desk.market.define",
+        TRADED | {"market_type": "win", "name": "Winner", "exchange": {}, "selections": [["r1", "R1"], ["r2", "R2"]]},
+        "done",
+    ),
+    ("desk.market.open", TRADED, "done"),
+    ("order.place", order(id="order-1"), "order"),
+    ("order.place", order(id="order-2", persistence="persist"), "order"),
+    ("order.place", order(id="order-3", price=20_100), "PRICE_NOT_ON_LADDER"),
+    ("order.reduce", ANNA | {"order": "order-1", "by_m": 100}, "cancelled"),
+    ("order.replace", ANNA | {"id": "order-4", "order": "order-1", "price": 22_000}, "order"),
+    ("order.cancel", ANNA | {"order": "order-4"}, "cancelled"),
+    ("order.cancel", ANNA | {"order": "order-4"}, "ORDER_UNKNOWN"),
+    ("order.batch", ANNA | TRADED | {"instructions": [{"do": "cancel", "order": "order-4"}]}, "orders"),
+    ("order.get", {"order": "order-2"}, "order_state"),
+    ("order.list", ANNA | TRADED, "order_states"),
+    ("order.book", TRADED, "book"),
+    ("desk.market.in-play", TRADED, "done"),
+    ("order.cancel-all", ANNA | TRADED, "cancelled"),
     ("account.get", ANNA, "account"),
     ("account.exclude", ANNA | {"kind": "time_out", "until_ms": 4 * 10**12}, "done"),
     ("bet.place", on("r1"), "TIMED_OUT"),
