@@ -95,7 +95,7 @@ _FLOWS: Final[tuple[tuple[str, str, str, str, tuple[type[Struct], ...]], ...]] =
 """Channel, address, the engine's action, what it is, messages: all that is not request and reply."""
 _ANSWERS: Final = tuple(dict.fromkeys(kind for request in REQUESTS.values() for kind in request.answered))
 _ARRAYS: Final = (
-    tuple(request.message for request in REQUESTS.values() if request.many),
+    *((request.message,) for request in REQUESTS.values() if request.many),
     tuple(dict.fromkeys(kind for request in REQUESTS.values() if request.many for kind in request.answered)),
 )
 """What may come as an array, and what is answered as one."""

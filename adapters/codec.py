@@ -52,7 +52,7 @@ REQUESTS: Final[dict[str, Request]] = {
     "bet.cancel": Request(commands.CancelBet),
     "bet.get": Request(queries.GetBet, (answers.BetState,)),
     "bet.max-stake": Request(queries.GetMaxStake, (answers.MaxStake,)),
-    "order.place": Request(commands.PlaceOrder, (answers.OrderReport,)),
+    "order.place": Request(commands.PlaceOrder, (answers.OrderReport,), many=True),
     "order.cancel": Request(commands.CancelOrder, (answers.Cancelled,)),
     "order.cancel-all": Request(commands.CancelOrders, (answers.Cancelled,)),
     "order.reduce": Request(commands.ReduceOrder, (answers.Cancelled,)),

@@ -34,7 +34,7 @@ from config.settings import Settings
 from core import invariants
 from core.engine import Engine
 from core.messages.answers import Answer, BetState, BookImage, OddsImage, Orders, OrderState, Rejected
-from core.messages.commands import PlaceBet
+from core.messages.commands import PlaceBet, PlaceOrder
 from core.messages.events import Event
 from core.messages.feed import RecoverRequest
 from core.messages.queries import GetBet, GetBook, GetOdds, GetOrder, GetOrders
@@ -353,27 +353,30 @@ class Gateway:
                 return
         self._refuse(codec.malformed(self._why(subject, payload), wire.named(payload[: self._bytes_max])), reply, wire)
 
-    def _piece(self, wire: Wire, subject: str, payload: bytes) -> PlaceBet | Rejected:
+    def _piece(self, wire: Wire, subject: str, payload: bytes) -> PlaceBet | PlaceOrder | Rejected:
         try:
-            bet = wire.requests[subject](payload)
+            piece = wire.requests[subject](payload)
         except UNREADABLE as error:
             return codec.malformed(codec.explain(error), wire.named(payload))
-        return bet if isinstance(bet, PlaceBet) else codec.malformed("Expected `object`, got `array`")
+        return piece if isinstance(piece, PlaceBet | PlaceOrder) else codec.malformed("Expected `object`, got `array`")
 
-    def _many(self, messages: list[PlaceBet | Rejected], reply: str, wire: Wire) -> None:
-        """Several bets in one message: each decided on its own, one answer that holds all answers."""
+    def _many(self, messages: list[PlaceBet | PlaceOrder | Rejected], reply: str, wire: Wire) -> None:
+        """Several bets, or orders, in one message: each decided on its own, one answer that holds all answers."""
         most = self._settings.gateway.bets_per_message_max
         if not 1 <= len(messages) <= most:
-            self._refuse(codec.malformed(f"Expected 1 to {most} bets, got {len(messages)}"), reply, wire)
+            self._refuse(codec.malformed(f"Expected 1 to {most} messages, got {len(messages)}"), reply, wire)
             return
         answers: list[Answer | None] = []
         for message in messages:
-            if type(message) is PlaceBet and self._room > 0:
+            answer: Answer | None
+            if isinstance(message, Rejected):
+                answer = message
+            elif self._room > 0:
                 answer, events = self.engine.execute(message, self._now_ms)
                 self._keep(events)
                 self._room -= 1
             else:
-                answer = message if type(message) is Rejected else codec.busy(message.id)
+                answer = codec.busy(message.id)
             answers.append(answer)
             self._answered[answer.reason if type(answer) is Rejected else type(answer).__name__] += 1
         self._journal.outbox.append((reply, wire.encode(answers)))

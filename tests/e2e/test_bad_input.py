@@ -236,7 +236,7 @@ async def test_one_bad_bet_does_not_spoil_the_others(world: World, encode: Any) 
 @pytest.mark.parametrize("count", [0, 101])
 async def test_too_few_and_too_many_bets_in_a_message(world: World, count: int) -> None:
     answer = await asked(world.gateway, "bet.place", msgspec.json.encode([bet() for _ in range(count)]))
-    assert (answer["reason"], answer["detail"]) == ("MALFORMED", f"Expected 1 to 100 bets, got {count}")
+    assert (answer["reason"], answer["detail"]) == ("MALFORMED", f"Expected 1 to 100 messages, got {count}")
 
 
 _HEAD = {"id": "x", "expires_ms": 1}

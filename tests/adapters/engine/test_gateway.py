@@ -89,7 +89,7 @@ async def test_a_malformed_bet_of_an_array_leaves_the_others_alone(wire: Wire) -
         ("bet.place", b'{"id":"x","stake_m":"1"}', "Expected `int`, got `str` - at `$.stake_m`"),
         ("bet.place", b'{"id":"x","stake_m":NaN}', "JSON is malformed: invalid character"),
         ("bet.place", b'{"id":"x","stake_m":1', "Input data was truncated"),
-        ("bet.place", b"[]", "Expected 1 to 100 bets, got 0"),
+        ("bet.place", b"[]", "Expected 1 to 100 messages, got 0"),
         ("bet.place", b'{"id":"\\ud800\\ud800"}', "invalid utf-16 surrogate"),
         ("bet.place", b"[" * 100_000, "Expected `object`, got `array`"),
         ("bet.place", b"\x91" * 100_000, "Expected `object`, got `array`"),
@@ -118,7 +118,7 @@ async def test_the_answer_to_a_malformed_message_has_its_id() -> None:
 async def test_more_bets_than_allowed_in_a_message_are_refused_whole() -> None:
     r = await rig()
     answer = await r.ask("bet.place", [r.bet() for _ in range(101)])
-    assert answer["detail"] == "Expected 1 to 100 bets, got 101"
+    assert answer["detail"] == "Expected 1 to 100 messages, got 101"
     assert not any(isinstance(event, BetAccepted) for event in r.journal.stored)
 
 

@@ -301,3 +301,22 @@ async def test_the_houses_own_lays_are_told_only_when_they_are_matched() -> None
     await place(r, "anna", "back", 21_000, 500, market="h")
     (notice,) = told(r, "bob")
     assert (notice["matched_m"], notice["resting_m"]) == (500, 1_500)
+
+
+async def test_each_order_of_an_array_is_decided_on_its_own() -> None:
+    r = await trading()
+    orders: list[Row] = [
+        order(r, "anna", "back", 20_000, 1_000),
+        order(r, "bob", "lay", 20_000, 300),
+        order(r, "bob", "lay", 20_050, 300),
+        {"id": "short"},
+    ]
+    answers = await r.ask("order.place", orders)
+    assert [answer.get("status", answer.get("reason")) for answer in answers] == [
+        "resting",
+        "matched",
+        "PRICE_NOT_ON_LADDER",
+        "MALFORMED",
+    ]
+    (notice,) = told(r, "anna")
+    assert notice["matched_m"] == 300
