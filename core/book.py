@@ -689,16 +689,18 @@ class Book:
         """Keep an answer for its retention, and forget a few that are past theirs: so memory follows the load."""
         if not command_id:
             return
-        past = self.answers.pop(command_id, None)
+        answers = self.answers
+        past = answers.pop(command_id, None)
         if past is not None:
             self.expiring[past.payment].remove(command_id)
         for queue in self.expiring:
-            for _ in range(2):
-                if queue and self.answers[queue[0]].expires_ms <= ts_ms:
-                    del self.answers[queue.popleft()]
+            forgotten = 0
+            while forgotten < 2 and queue and answers[queue[0]].expires_ms <= ts_ms:
+                del answers[queue.popleft()]
+                forgotten += 1
         expires_ms = ts_ms + (self.payment_retention_ms if payment else self.retention_ms)
         self.expiring[payment].append(command_id)
-        self.answers[command_id] = Answered(expires_ms, digest, answer, payment)
+        answers[command_id] = Answered(expires_ms, digest, answer, payment)
 
     def forgettable(self, now_ms: int) -> bool:
         """Whether there is an answer that the next `remember` will forget."""

@@ -158,7 +158,8 @@ class Engine:
                 self.apply(each)
             return book.answers[command.id].answer, event
         if kind is ev.OrderBatch:
-            self._count(event)
+            book.event_no += 1
+            book.now_ms = event.ts_ms
             batches.note(book, event)
             return book.answers[command.id].answer, (event,)
         self.apply(event)
@@ -290,13 +291,11 @@ class Engine:
 
     def apply(self, event: E) -> E:
         """Change the state as the event says. Cannot fail; replaying the journal calls this and nothing else."""
-        self._count(event)
-        APPLIERS[type(event)](self.book, event)
+        book = self.book
+        book.event_no += 1
+        book.now_ms = event.ts_ms
+        APPLIERS[type(event)](book, event)
         return event
-
-    def _count(self, event: ev.Event) -> None:
-        self.book.event_no += 1
-        self.book.now_ms = event.ts_ms
 
     def take_touched(self) -> list[Market]:
         """The markets whose offer changed since the last call, in the order of their first change."""

@@ -7,10 +7,11 @@ selection implies (core/exchange/crossing.py).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from core import positions
-from core.book import Customer, Exchange, Market, Order, Selection
+from core.book import Customer, Exchange, Market, Order, Position, Selection
 from core.exchange import crossing
 from core.exchange.crossing import Crossing, Offer
 from core.exchange.ladder import Side
@@ -21,7 +22,7 @@ from core.messages import events as ev
 from core.positions import BACK, LAY, Change
 
 
-class Asked(NamedTuple):
+class Asked(Struct, frozen=True, gc=False):
     """An order on its way to being decided; `gone`: what its customer has resting and gives up for it."""
 
     command: co.PlaceOrder
@@ -34,7 +35,7 @@ class Asked(NamedTuple):
     fills_max: int
 
 
-class Matched(NamedTuple):
+class Matched(Struct, frozen=True, gc=False):
     """What happens to an incoming order: direct fills, crosses, how much of it was matched, why its rest lapses."""
 
     fills: list[tuple[RestingOrder, int, int]]
@@ -67,10 +68,11 @@ def match(asked: Asked) -> Matched:
 def _matched(asked: Asked) -> Matched:
     """The plain way, unless orders on all other selections imply a price it takes."""
     command, exchange, side = asked.command, asked.exchange, asked.side
-    book = exchange.books.get(asked.selection.id)
-    others = _others(asked)
-    if others:
-        implied = _implied(asked, [other.best(side) for other in others])
+    books = exchange.books
+    book = books.get(asked.selection.id)
+    if exchange.terms.cross and len(books) >= exchange.outcomes - 1:
+        others = _others(asked)
+        implied = _implied(asked, [other.best(side) for other in others]) if others else None
         if implied is not None and _takes(side, implied, command.price):
             return _across(asked, book, others)
     if book is None:
@@ -96,16 +98,13 @@ def _resting(book: OrderBook, order_id: str) -> RestingOrder:
 def _others(asked: Asked) -> list[OrderBook]:
     """The books of all other selections that can win, if each has an order on this side; else none."""
     exchange, market = asked.exchange, asked.market
-    if not exchange.terms.cross or market.winners != 1 or asked.command.fill_or_kill:
+    if market.winners != 1 or asked.command.fill_or_kill:
         return []
-    books = exchange.books
-    if len(books) < exchange.outcomes - 1:
-        return []
-    found = []
-    for name, selection in market.selections.items():
-        if name == asked.selection.id or selection.withdrawn_ms:
+    found, own = [], asked.selection
+    for selection in market.selections.values():
+        if selection is own or selection.withdrawn_ms:
             continue
-        book = books.get(name)
+        book = exchange.books.get(selection.id)
         if book is None or book.best(asked.side) is None:
             return []
         found.append(book)
@@ -189,36 +188,39 @@ def _cross(asked: Asked, left_m: int, price: int, queues: list[_Queue]) -> Cross
 
 def with_exposures(asked: Asked, found: Matched) -> tuple[tuple[ev.Fill, ...], tuple[ev.Cross, ...]]:
     """The matches as events say them: with the change of each maker's exposure, one after the other."""
-    done = _Done({}, {})
-    fills = tuple([_fill(asked, done, maker, stake_m) for maker, _, stake_m in found.fills])
+    positions_of = asked.exchange.positions
+    changed: dict[str, list[Change]] = {}
+    left_m: dict[str, int] = {}
+    fills = tuple([_fill(positions_of, changed, left_m, maker, stake_m) for maker, _, stake_m in found.fills])
     crosses = tuple(
         [
-            ev.Cross(price, stake_m, tuple([_fill(asked, done, *part) for part in parts]))
+            ev.Cross(price, stake_m, tuple([_fill(positions_of, changed, left_m, *part) for part in parts]))
             for price, stake_m, parts in found.crosses
         ]
     )
     return fills, crosses
 
 
-class _Done(NamedTuple):
-    """What earlier fills of the same order have changed: by maker, and what is left of orders filled before."""
-
-    changes: dict[str, list[Change]]
-    left_m: dict[str, int]
-
-
-def _fill(asked: Asked, done: _Done, maker: RestingOrder, stake_m: int) -> ev.Fill:
+def _fill(
+    positions_of: dict[str, Position],
+    changed: dict[str, list[Change]],
+    left_m: dict[str, int],
+    maker: RestingOrder,
+    stake_m: int,
+) -> ev.Fill:
+    """`changed`: what earlier fills of the same order have changed, by maker; `left_m`: what they left, by order."""
     assert isinstance(maker, Order)
-    position = asked.exchange.positions[maker.customer]
-    rested_m = done.left_m.get(maker.id, maker.stake_m)
-    done.left_m[maker.id] = rested_m - stake_m
+    order_id, customer, name = maker.id, maker.customer, maker.selection.id
+    position = positions_of[customer]
+    rested_m = left_m.get(order_id, maker.stake_m)
+    left_m[order_id] = rested_m - stake_m
     change = positions.filled(maker, rested_m, stake_m)
-    changes = done.changes.get(maker.customer)
+    changes = changed.get(customer)
     if changes is None:
-        changes = done.changes[maker.customer] = [change]
-        was_m = position.exposure_m
+        changed[customer] = [change]
+        change_m = positions.exposure_with(position, change) - position.exposure_m
     else:
         was_m = positions.exposure(position, changes)
         changes.append(change)
-    now_m = positions.exposure(position, changes)
-    return ev.Fill(maker.id, maker.customer, maker.selection.id, maker.price, stake_m, now_m - was_m)
+        change_m = positions.exposure(position, changes) - was_m
+    return ev.Fill(order_id, customer, name, maker.price, stake_m, change_m)

@@ -50,11 +50,8 @@ def decide_place(
     fills_max: int = matching.FILLS_MAX,
 ) -> ev.Event | Refusal:
     """An order of a known customer."""
-    asked = read(book, limits, command, now_ms)
-    if type(asked) is Refusal:
-        return asked
-    assert type(asked) is Asked
-    return _decide(asked if fills_max == asked.fills_max else asked._replace(fills_max=fills_max), digest, now_ms)
+    asked = read(book, limits, command, now_ms, None, fills_max)
+    return asked if isinstance(asked, Refusal) else _decide(asked, digest, now_ms)
 
 
 def decide_replace(
@@ -69,11 +66,8 @@ def decide_replace(
     order = own(book, command.customer, command.order)
     if order is None or order.waits is not None:
         return Refusal(Rejection.ORDER_UNKNOWN)
-    asked = read(book, limits, replaced(order, command), now_ms, order)
-    if type(asked) is Refusal:
-        return asked
-    assert type(asked) is Asked
-    return _decide(asked._replace(fills_max=fills_max), digest, now_ms)
+    asked = read(book, limits, replaced(order, command), now_ms, order, fills_max)
+    return asked if isinstance(asked, Refusal) else _decide(asked, digest, now_ms)
 
 
 def replaced(order: Order, command: co.ReplaceOrder) -> co.PlaceOrder:
@@ -110,7 +104,14 @@ def market_obstacle(market: Market, limits: Limits, now_ms: int) -> Refusal | No
     return None
 
 
-def read(book: Book, limits: Limits, command: co.PlaceOrder, now_ms: int, gone: Order | None = None) -> Asked | Refusal:
+def read(
+    book: Book,
+    limits: Limits,
+    command: co.PlaceOrder,
+    now_ms: int,
+    gone: Order | None = None,
+    fills_max: int = matching.FILLS_MAX,
+) -> Asked | Refusal:
     """What an order asks for, checked up to its stake, in the order of the Rejection enum."""
     customer = book.customers[command.customer]
     barred = protection.obstacle(customer, limits, now_ms)
@@ -140,12 +141,12 @@ def read(book: Book, limits: Limits, command: co.PlaceOrder, now_ms: int, gone: 
     if command.version and command.version < exchange.version:
         return Refusal(Rejection.MARKET_VERSION_CHANGED, limit=exchange.version)
     price = command.price
-    if price or not on_close:
+    if price not in exchange.ladder.known and (price or not on_close):
         rung = exchange.ladder.rung(price)
-        if type(rung) is OffLadder:
-            return Refusal(Rejection.PRICE_NOT_ON_LADDER, price=rung.below, limit=rung.above)
+        assert type(rung) is OffLadder
+        return Refusal(Rejection.PRICE_NOT_ON_LADDER, price=rung.below, limit=rung.above)
     amiss = _stake(limits, command, on_close) or _room(book, limits, customer, exchange, selection, on_close, gone)
-    return amiss or Asked(command, customer, market, exchange, selection, side, gone, matching.FILLS_MAX)
+    return amiss or Asked(command, customer, market, exchange, selection, side, gone, fills_max)
 
 
 def _stake(limits: Limits, command: co.PlaceOrder, on_close: bool) -> Refusal | None:  # noqa: FBT001
@@ -184,24 +185,24 @@ def _room(
 def _decide(asked: Asked, digest: int, now_ms: int) -> ev.Event | Refusal:
     """The order as an event, once it is known what it is matched with and that its customer can cover it."""
     command, customer, market = asked.command, asked.customer, asked.market
-    waited = asked.gone is not None and asked.gone.waits is not None
+    gone, own, side = asked.gone, asked.selection.id, asked.side
+    waited = gone is not None and gone.waits is not None
     position = asked.exchange.positions.get(customer.id) or Position(customer, market)
     on_close = command.kind == "on_close"
     found = matching.UNMATCHED if on_close else matching.match(asked)
-    if waits(asked) and not waited and (not asked.exchange.terms.passive_exempt or found.matched_m or found.why):
+    takes = not asked.exchange.terms.passive_exempt or found.matched_m or found.why
+    if takes and not waited and waits(asked):
         return _wait(asked, position, digest, now_ms)
-    own, side = asked.selection.id, asked.side
     left_m = command.stake_m - found.matched_m
     lapsed_m = left_m if found.why is not None else 0
     rests_m = positions.open_m(side, command.price, left_m - lapsed_m, on_close=on_close)
-    changes = [positions.rests(own, side, rests_m)]
-    if asked.gone is not None:
-        changes.append(positions.rests(own, side, -positions.at_risk(asked.gone)))
-    if found.matched_m:
-        changes.extend(positions.matched(own, side, price, stake_m) for _, price, stake_m in found.fills)
-        changes.extend(positions.matched(own, side, price, stake_m) for price, stake_m, _ in found.crosses)
-    change = changes[0] if len(changes) == 1 else positions.together(changes)
-    change_m = positions.exposure(position, (change,)) - position.exposure_m
+    change = positions.rests(own, side, rests_m)
+    if gone is not None or found.matched_m:
+        changes = [change] if gone is None else [change, positions.rests(own, side, -positions.at_risk(gone))]
+        changes += [positions.matched(own, side, price, stake_m) for _, price, stake_m in found.fills]
+        changes += [positions.matched(own, side, price, stake_m) for price, stake_m, _ in found.crosses]
+        change = positions.together(changes)
+    change_m = positions.exposure_with(position, change) - position.exposure_m
     if change_m > 0:
         refusal = cover(customer, change_m, now_ms)
         if refusal is not None:
@@ -226,7 +227,7 @@ def _decide(asked: Asked, digest: int, now_ms: int) -> ev.Event | Refusal:
         lapsed_m,
         found.why or 0,
         change_m,
-        "" if waited or asked.gone is None else asked.gone.id,
+        "" if waited or gone is None else gone.id,
         waited,
     )
 

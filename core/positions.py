@@ -76,40 +76,44 @@ def together(changes: Sequence[Change]) -> Change:
 
 def exposure(position: Position, changes: Sequence[Change] = ()) -> int:
     """What the worst outcome costs, at least 0, once these changes have been made; minor units."""
-    lines, market = position.lines, position.market
-    exchange = market.exchange
-    assert exchange is not None
-    back_m, staked_m = position.back_m, position.staked_m
-    if len(changes) == 1 and market.winners == 1:
-        return _exposure_with(lines, back_m, staked_m, exchange.outcomes, changes[0])
-    if changes:
-        lines = {name: Line(line.back_m, line.lay_m, line.win_m) for name, line in lines.items()}
-        for change in changes:
-            add(lines, change)
-            staked_m += change[2]
-            back_m += change[3]
-    if market.winners == 1:
-        return _exposure_with(lines, back_m, staked_m, exchange.outcomes, _UNCHANGED)
-    return _exposure_of_many(lines, back_m, staked_m, market.winners, exchange.outcomes)
+    if len(changes) > 1:
+        return exposure_with(_changed(position, changes), _UNCHANGED)
+    return exposure_with(position, changes[0] if changes else _UNCHANGED)
+
+
+def _changed(position: Position, changes: Sequence[Change]) -> Position:
+    """What decides the exposure of a position, as it will be."""
+    lines = {name: Line(line.back_m, line.lay_m, line.win_m) for name, line in position.lines.items()}
+    changed = Position(position.customer, position.market, lines=lines)
+    changed.back_m, changed.staked_m = position.back_m, position.staked_m
+    for change in changes:
+        make(changed, change)
+    return changed
 
 
 _UNCHANGED: Change = ("", 0, 0, 0, 0)
 
 
-def _exposure_with(lines: dict[str, Line], back_m: int, staked_m: int, outcomes: int, change: Change) -> int:
-    """Where one selection wins and one line changes: no line is copied for that."""
+def exposure_with(position: Position, change: Change) -> int:
+    """The same with one change: no line is copied for that where one selection wins. Each order and fill comes here."""
+    market, lines = position.market, position.lines
+    exchange = market.exchange
+    assert exchange is not None
+    if market.winners != 1:
+        return _exposure_of_many(position if change is _UNCHANGED else _changed(position, (change,)), exchange.outcomes)
     changed, more_win_m, more_staked_m, more_back_m, more_lay_m = change
-    back_m += more_back_m
-    staked_m += more_staked_m
-    worst_m = 0
-    touched = len(lines)
+    back_m = position.back_m + more_back_m
+    staked_m = position.staked_m + more_staked_m
+    worst_m = touched = 0
     if changed and changed not in lines:
-        touched += 1
-        cost_m = back_m - more_back_m + more_lay_m
+        touched = 1
+        worst_m = back_m - more_back_m + more_lay_m
         paid_m = staked_m + more_win_m
-        worst_m = max(worst_m, cost_m if paid_m >= 0 else cost_m - paid_m)
-    if touched < outcomes:
-        worst_m = max(worst_m, back_m if staked_m >= 0 else back_m - staked_m)
+        if paid_m < 0:
+            worst_m -= paid_m
+    if touched + len(lines) < exchange.outcomes:
+        cost_m = back_m if staked_m >= 0 else back_m - staked_m
+        worst_m = cost_m if cost_m > worst_m else worst_m  # noqa: FURB136  (max() costs more than the rest of the line)
     for name, line in lines.items():
         cost_m = back_m - line.back_m + line.lay_m
         paid_m = staked_m + line.win_m
@@ -118,23 +122,25 @@ def _exposure_with(lines: dict[str, Line], back_m: int, staked_m: int, outcomes:
             paid_m += more_win_m
         if paid_m < 0:
             cost_m -= paid_m
-        if cost_m > worst_m:  # noqa: PLR1730  (max() costs more than the rest of the line)
+        if cost_m > worst_m:  # noqa: PLR1730  (see above)
             worst_m = cost_m
-    return worst_m
+    return worst_m if worst_m > 0 else 0  # noqa: FURB136  (see above)
 
 
-def _exposure_of_many(lines: dict[str, Line], back_m: int, staked_m: int, winners: int, outcomes: int) -> int:
+def _exposure_of_many(position: Position, outcomes: int) -> int:
     """The same where several selections win: the greatest sums over as many lines, untouched selections among them."""
+    lines, winners, back_m = position.lines.values(), position.market.winners, position.back_m
     untouched = [0] * min(winners, max(0, outcomes - len(lines)))
-    unmatched = [line.lay_m - line.back_m for line in lines.values()]
-    both = [line.lay_m - line.back_m - line.win_m for line in lines.values()]
+    unmatched = [line.lay_m - line.back_m for line in lines]
+    both = [line.lay_m - line.back_m - line.win_m for line in lines]
     worst_m = back_m + sum(nlargest(winners, unmatched + untouched))
-    return max(0, worst_m, back_m - staked_m + sum(nlargest(winners, both + untouched)))
+    return max(0, worst_m, back_m - position.staked_m + sum(nlargest(winners, both + untouched)))
 
 
-def add(lines: dict[str, Line], change: Change) -> None:
-    """A change of one line; one that has become empty goes."""
-    name, win_m, _, back_m, lay_m = change
+def make(position: Position, change: Change) -> None:
+    """Make a change of one line and the sums; a line that has become empty goes."""
+    name, win_m, staked_m, back_m, lay_m = change
+    lines = position.lines
     line = lines.get(name)
     if line is None:
         line = lines[name] = Line()
@@ -143,13 +149,8 @@ def add(lines: dict[str, Line], change: Change) -> None:
     line.lay_m += lay_m
     if not (line.win_m or line.back_m or line.lay_m):
         del lines[name]
-
-
-def make(position: Position, change: Change) -> None:
-    """Make a change."""
-    add(position.lines, change)
-    position.staked_m += change[2]
-    position.back_m += change[3]
+    position.staked_m += staked_m
+    position.back_m += back_m
 
 
 def of(market: Market, customer_id: str) -> Position | None:
@@ -225,5 +226,8 @@ def carry(book: Book, order: Order) -> None:
 
 
 def at_risk(order: Order) -> int:
-    """What rests of an order can lose."""
-    return open_m(order.side, order.price, order.stake_m, on_close=order.on_close)
+    """What rests of an order can lose: `open_m`, without the calls."""
+    stake_m = order.stake_m
+    if order.side is BACK or order.on_close:
+        return stake_m
+    return stake_m * order.price // PRICE_ONE - stake_m

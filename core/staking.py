@@ -77,7 +77,7 @@ def least(limits: Limits, slip: Slip) -> int:
 def lowest(caps: list[Caps]) -> Caps:
     """The limits of a whole bet: for stake, payout and customer the lowest of its legs'."""
     first = caps[0]
-    if all(each is first or each == first for each in caps):
+    if len(caps) == 1 or all(each is first or each == first for each in caps):
         return first
     return first._replace(
         stake_max_m=min([each.stake_max_m for each in caps]),

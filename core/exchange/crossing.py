@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import gcd, lcm
+from math import gcd, lcm, prod
 from typing import NamedTuple
 
 from core.exchange.ladder import Ladder, Side
@@ -39,19 +39,24 @@ class Crossing(NamedTuple):
 NOTHING = Crossing(0, ())
 
 
-def implied_price(prices: Sequence[int]) -> Fraction | None:
-    """The price that is left for the last selection, exactly: 1 / (1 - sum of 1/p).
+def implied_price(prices: Sequence[int]) -> tuple[int, int] | None:
+    """The price that is left for the last selection, exactly, as a fraction: 1 / (1 - sum of 1/p).
 
-    None: the others' prices leave nothing, as their chances add up to one or more.
+    None: the others' prices leave nothing, as their chances add up to one or more. Every order in a market whose other
+    selections have one comes here, so it is counted in integers: payouts of equal stakes, not chances.
     """
-    left = 1 - sum((Fraction(PRICE_ONE, price) for price in prices), start=Fraction())
-    return Fraction(PRICE_ONE) / left if left > 0 else None
+    payout = prod(prices)
+    left = payout - PRICE_ONE * sum([payout // price for price in prices])
+    return (PRICE_ONE * payout, left) if left > 0 else None
 
 
 def offered_price(ladder: Ladder, side: Side, prices: Sequence[int]) -> int | None:
     """The implied price for a taker of this side, rounded against him; None: there is none on the ladder."""
-    price = implied_price(prices)
-    return None if price is None else ladder.against_taker(side, price)
+    implied = implied_price(prices)
+    if implied is None:
+        return None
+    above, below = implied
+    return ladder.against_taker(side, above // below if side == Side.BACK else -(-above // below))
 
 
 def stake_across(stake_m: int, price: int, other: int) -> Fraction:
@@ -68,7 +73,8 @@ def cross(side: Side, stake_m: int, price: int, offers: Sequence[Offer]) -> Cros
     """
     implied = implied_price([offer.price for offer in offers])
     assert implied is not None, offers
-    assert price <= implied if side == Side.BACK else price >= implied, (price, implied)
+    above, below = implied
+    assert price * below <= above if side == Side.BACK else price * below >= above, (price, implied)
     most_m = min(stake_m, *(offer.stake_m * offer.price // price for offer in offers))
     exact_m = most_m - most_m % lcm(*(offer.price // gcd(offer.price, price) for offer in offers))
     for taken_m in (most_m, exact_m):

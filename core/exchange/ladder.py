@@ -36,7 +36,7 @@ class OffLadder(NamedTuple):
 class Ladder:
     """The prices from the first of the first band to the last of the last one."""
 
-    __slots__ = ("_bands", "_firsts", "_starts", "name", "prices")
+    __slots__ = ("_bands", "_firsts", "_starts", "known", "name", "prices")
 
     def __init__(self, name: str, *bands: range) -> None:
         """Bands follow each other: each begins where the one before would have had its next price."""
@@ -44,6 +44,8 @@ class Ladder:
         self.name = name
         self.prices: Sequence[int] = bands[0] if len(bands) == 1 else tuple(chain(*bands))
         """Rung -> price."""
+        self.known: range | frozenset[int] = bands[0] if len(bands) == 1 else frozenset(self.prices)
+        """The same to ask `in` of: whether a price is on it, at the same cost for all."""
         self._bands = bands
         self._starts = [band.start for band in bands]
         self._firsts = list(accumulate((len(band) for band in bands), initial=0))
