@@ -5,7 +5,7 @@ Reading order; a file imports only files above it:
     ladder      which prices an order may have
     orderbook   one selection's orders, and who is matched with whom
     crossing    what the orders on all other selections imply for one
-    outcome     what a matched back or lay wins or loses
+    starting    the price at which orders for the close meet
 
 Nothing here knows of customers' money, markets' states or events: those are the engine's.
 """

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.grading.scores import FootballScore
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.answers import Done
@@ -136,6 +137,45 @@ def test_what_a_back_wins_its_layer_loses(
     assert world.cash("ann") == CASH_M + net_m - commission_m
     assert (world.of("ann").exposure_m, world.of("bob").exposure_m) == (0, 0)
     assert world.book.house.get(("house:exchange", "EUR"), 0) == 0
+    world.check()
+
+
+# betcode-org/flumine@5bda83a tests/test_simulatedorder.py (MIT): price, stake, how many win in a dead heat (0: it
+# loses), what the backer wins. The layer wins the opposite.
+FLUMINE = (
+    (100_000, 200, 1, 1_800),
+    (100_000, 200, 0, -200),
+    (40_000, 1_000, 2, 1_000),
+    (40_000, 1_000, 0, -1_000),
+    (50_000, 2_000, 2, 3_000),
+    (50_000, 2_000, 0, -2_000),
+    (110_000, 5_000, 4, 8_750),
+    (18_700, 200, 1, 174),
+)
+
+
+@pytest.mark.parametrize(("price", "stake_m", "winners", "net_m"), FLUMINE)
+def test_published_profits_of_a_match(price: int, stake_m: int, winners: int, net_m: int) -> None:
+    names = ("home", "b", "c", "d")
+    world = floor("ann", "bob", names=names)
+    _match(world, price, stake_m)
+    world.settle(MATCH, *([dead_heat(name, winners) for name in names[:winners]] if winners else [won("b")]))
+    assert _nets(world) == (net_m, -net_m)
+    world.check()
+
+
+@pytest.mark.parametrize(("total", "net_m"), [(120, 200), (121, -200)])
+def test_published_profits_on_a_line(total: int, net_m: int) -> None:
+    """The same source: a line of 120.5 at evens, 2.00; who backs "under" wins below it, by the score."""
+    totals = "match/total"
+    world = floor("ann", "bob")
+    terms = {"market_type": "total_goals", "specifiers": {"line": "120.5"}, "ladder": "FINEST", "cross": False}
+    exchange(world, totals, ("under", "over"), **terms)
+    placed(world, "bob", "under", "lay", 20_000, 200, totals)
+    placed(world, "ann", "under", "back", 20_000, 200, totals)
+    world.done(co.SettleFixture, fixture="match", score=FootballScore((total - 50, 50)))
+    world.run()
+    assert (position(world, "ann", totals).net_m, position(world, "bob", totals).net_m) == (net_m, -net_m)
     world.check()
 
 

@@ -94,6 +94,17 @@ def test_five_pounds_each_way_at_20_to_1_and_a_fifth(rule: str, order: str, paid
     assert world.cash("ann") == 99_000 + paid_m
 
 
+@pytest.mark.parametrize(("order", "net_m"), [("a b c", 2_160), ("b a c", 160), ("b c d", -400)])
+def test_published_profits_each_way(order: str, net_m: int) -> None:
+    """betcode-org/flumine@5bda83a tests/test_simulatedorder.py (MIT): 2.00 at 10.0, a fifth; the layer is the house."""
+    world = stage(100_000)
+    before_m = world.cash("ann")
+    world.bet("ann", 200, (PATH, "a", 100_000), each_way=True, unit_stake=True)
+    finish(world, *order.split())
+    assert world.cash("ann") - before_m == net_m
+    assert world.book.house["house:betting", "EUR"] == -net_m
+
+
 def test_a_total_stake_is_shared_by_the_two_parts() -> None:
     world = stage(210_000)
     bet = world.bet("ann", 1_000, A_20, each_way=True, lines=2)
