@@ -98,8 +98,8 @@ def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def masked(text: str) -> str:
-    """Times and versions differ from run to run; whatever else is shown must be printed."""
-    return re.sub(r'("(?:ts_ms|version)":)\d+', r"\1...", text)
+    """Times, versions and sequences differ from run to run; whatever else is shown must be printed."""
+    return re.sub(r'("(?:ts_ms|version|sequence)":)\d+', r"\1...", text)
 
 
 async def test_its_programs_print_what_it_shows(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_its_programs_print_what_it_shows(tmp_path: Path) -> None:
 
         async with reader.running("push_odds.py"):
             await until(is_open, "the market that push_odds.py offers")
-            answers, refusal, image, desk, each_way = SHOWN
+            answers, refusal, image, desk, each_way, traded = SHOWN
             first = await reader.run("python place_bet.py")
             assert masked(first) == masked(answers)
             assert await reader.run("python place_bet.py") == first, "the same ids get the same answers"
@@ -127,6 +127,7 @@ async def test_its_programs_print_what_it_shows(tmp_path: Path) -> None:
                     line = await asyncio.wait_for(odds.readline(), DEADLINE_S)
                     assert line, "read_odds.py has ended"
         assert await reader.run("python each_way.py") == each_way
+        assert masked(await reader.run("python trade.py")) == masked(traded)
         await projected(stack)
         assert re.search(r"^[1-9]\d* events audited, 0 differences$", await reader.run(SHELL[2]), re.MULTILINE)
         assert "1.197931750" in await reader.run(SHELL[3])
