@@ -248,6 +248,8 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
     market.patterns = grid.patterns(market.market_type, market.specifiers, list(market.selections))
     if market.stakes_m or market.place_stakes_m:
         liability.refit(book, fixture)
+    elif market.gridded:
+        fixture.grid = None  # its bets are gone, its place in the grid is still of its old selections
     book.touch(market)
 
 

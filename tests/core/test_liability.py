@@ -241,6 +241,21 @@ def test_a_refusal_knows_the_score_though_acceptances_take_the_bound() -> None:
     world.check()
 
 
+def test_a_market_may_be_defined_anew_when_its_bets_are_gone_from_the_score_grid() -> None:
+    world = score_markets()
+    gone = world.bet("ann", 1_000, ("match/result", "1", 20_000))
+    world.bet("ann", 1_000, ("match/goals", "over", 20_000))
+    world.tick()
+    world.done(co.VoidBet, bet=gone.id, reason="palpable")
+    prices = {"1": 20_000, "x": 30_000, "2": 40_000}
+    for more in ({}, {"other": 50_000}):
+        world.defined("match/result", prices | more, market_type="match_result")
+        world.bet("ann", 500, ("match/goals", "over", 20_000))
+        world.tick()
+    assert world.book.fixtures["match"].liability_m == 2_000
+    world.check()
+
+
 def test_an_offer_counts_until_it_is_taken_or_not() -> None:
     world = World(stake_max_m=1_000)
     world.customer("ann", 100_000)
