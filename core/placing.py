@@ -225,14 +225,16 @@ def _combinable(book: Book, command: PlaceBet | GetMaxStake) -> Refusal | None:
         index = _ways_amiss(legs, system=bool(command.kind or command.folds))
         if index >= 0:
             return Refusal(Rejection.LEGS_NOT_COMBINABLE, index)
-    for leg in legs:
+    for first, leg in enumerate(legs):
         outright = fixtures.get(leg.fixture)
         if outright is None or not outright.outright_of:
             continue
+        whose = outright.sport, outright.outright_of
         for index, other in enumerate(legs):
             match = fixtures.get(other.fixture)
-            if match is not None and (match.sport, match.competition) == (outright.sport, outright.outright_of):
-                return Refusal(Rejection.LEGS_NOT_COMBINABLE, index)
+            # An outright may stand in its own competition.
+            if match is not None and match is not outright and (match.sport, match.competition) == whose:
+                return Refusal(Rejection.LEGS_NOT_COMBINABLE, max(first, index))
     return None
 
 

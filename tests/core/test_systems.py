@@ -177,11 +177,13 @@ def test_the_bound_of_lines(lines_max: int, refusal: str) -> None:
             {"folds": (1,)},
             2,
         ),
-        ("a match and its competition's outright", ("m1/winner yes", "cup/outright red"), {}, 0),
+        ("a match and its competition's outright", ("m1/winner yes", "cup/outright red"), {}, 1),
         ("the other way round", ("cup/outright red", "m1/winner yes"), {}, 1),
         ("nor in a system", ("cup/outright red", "m1/winner yes"), {"folds": (1,)}, 1),
         ("another competition's outright", ("m1/winner yes", "league/outright red"), {}, None),
         ("two outrights", ("cup/outright red", "league/outright red"), {}, None),
+        ("an outright that stands in its own competition", ("m1/winner yes", "masters/outright red"), {}, None),
+        ("its selections are ways", ("masters/outright red", "masters/outright blue"), {"folds": (1,)}, None),
     ],
 )
 def test_legs_that_do_not_go_together(
@@ -192,6 +194,8 @@ def test_legs_that_do_not_go_together(
     for competition in ("cup", "league"):
         world.fixture(competition, competition="seasons", outright_of=competition)
         world.market(f"{competition}/outright", red=20_000, blue=20_000)
+    world.fixture("masters", competition="masters", outright_of="masters")
+    world.market("masters/outright", red=20_000, blue=20_000)
     asked = []
     for each in legs:
         path, selection = each.rstrip("*").split()
