@@ -22,8 +22,10 @@ from core.staking import Slip
 from core.units import PRICE_ONE, RATE_ONE, account_down, base_up, payout_down
 
 BetEvent = ev.BetAccepted | ev.BetRejected | ev.BetPending
-_ADJUSTABLE = range(Rejection.STAKE_TOO_LARGE, Rejection.FREE_BET_UNKNOWN)
-"""Refusals that a smaller stake can turn into a yes; but for the balance, a trader can too."""
+_LIMITED = range(Rejection.STAKE_TOO_LARGE, Rejection.BALANCE_TOO_LOW)
+"""Refusals that a smaller stake, or a trader, can turn into a yes."""
+_ADJUSTABLE = {*_LIMITED, Rejection.OWN_STAKE_LIMIT, Rejection.OWN_LOSS_LIMIT, Rejection.BALANCE_TOO_LOW}
+"""Those and the others that a smaller stake can; of a free bet none can, its stake is the token's."""
 
 
 def decide(
@@ -47,11 +49,11 @@ def decide(
         book, slip, stake_m, waived=waived
     )
     refusal = refusal or _cover(command, slip, stake_m, now_ms, waited)
-    if refusal is not None and refusal.reason in _ADJUSTABLE:
+    if refusal is not None and refusal.reason in _ADJUSTABLE and not command.free_bet:
         balance_m = _balance(customer, waited)
         accepted_m = staking.acceptable(book, limits, slip, min(stake_m, balance_m), now_ms)
         refusal = refusal._replace(stake_m=accepted_m)
-        if refusal.reason < Rejection.BALANCE_TOO_LOW and not command.free_bet:
+        if refusal.reason in _LIMITED:
             if command.partial and accepted_m:
                 stake_m, refusal = accepted_m, None
             elif command.refer and waited is None and stake_m <= balance_m:

@@ -68,7 +68,7 @@ def refusal(customer: Customer, stake_m: int, now_ms: int) -> Refusal | None:
     if lowest is None or stake_m <= lowest[0]:
         return None
     room_m, reason = lowest
-    return Refusal(reason, limit=room_m, stake_m=room_m)
+    return Refusal(reason, limit=room_m)
 
 
 def room(customer: Customer, now_ms: int) -> int | None:

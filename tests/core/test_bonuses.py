@@ -142,6 +142,17 @@ def test_what_a_token_does_not_stake(
     world.check()
 
 
+def test_above_a_limit_a_free_bet_is_told_no_other_stake() -> None:
+    """Its stake is the token's."""
+    world = World(stake_max_m=500)
+    world.customer("ann", 100_000)
+    world.market("match/winner", home=20_000)
+    world.done(co.GrantFreeBet, customer="ann", token="t1", stake_m=1_000, ends_ms=world.now + 1_000)
+    answer = world.place("ann", 1_000, ("match/winner", "home", 20_000), free_bet="t1", id="b1")
+    assert answer == Rejected("b1", "STAKE_TOO_LARGE", limit=500)
+    world.check()
+
+
 @pytest.mark.parametrize(
     ("rule", "price_min", "taken"),
     [

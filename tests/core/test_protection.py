@@ -249,6 +249,28 @@ def test_the_greatest_stake_knows_the_customers_own_limits(world: World) -> None
     assert (answer.stake_m, answer.reason, answer.limit) == (0, "OWN_LOSS_LIMIT", 0)
 
 
+@pytest.mark.parametrize(
+    ("rule", "limits", "own_m", "accepted_m"),
+    [
+        ("what it leaves", {}, 800, 800),
+        ("less where another limit is lower", {"stake_max_m": 500}, 800, 500),
+        ("nothing where that is below the least stake", {"stake_min_m": 801}, 800, 0),
+    ],
+)
+def test_the_stake_that_an_own_limit_names_is_accepted(
+    rule: str, limits: dict[str, int], own_m: int, accepted_m: int
+) -> None:
+    world = World(**limits)
+    world.customer("ann", 100_000)
+    world.market("match/winner", home=20_000)
+    _limit(world, "stake", own_m)
+    answer = world.place("ann", 1_000, HOME, id="b1")
+    assert answer == Rejected("b1", "OWN_STAKE_LIMIT", limit=own_m, stake_m=accepted_m), rule
+    if accepted_m:
+        world.bet("ann", accepted_m, HOME)
+    world.check()
+
+
 def test_a_lowered_limit_below_what_is_used_takes_nothing(world: World) -> None:
     _limit(world, "stake", 5_000)
     world.bet("ann", 3_000, HOME)
