@@ -21,7 +21,7 @@ from core.messages.answers import MaxStake
 from core.messages.events import AcceptedLeg
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
-from core.units import MONEY_MAX, PRICE_ONE, RATE_ONE, account_down, base_up, payout_down, stake_down
+from core.units import MONEY_MAX, PRICE_ONE, RATE_ONE, account_down, account_up, base_up, payout_down, stake_down
 
 
 class Slip(Struct, frozen=True, gc=False):
@@ -70,7 +70,7 @@ def _placed(leg: AcceptedLeg | BetLeg) -> tuple[int, int]:
 
 def least(limits: Limits, slip: Slip) -> int:
     """The least stake of a slip: the book's, and one minor unit a line."""
-    stake_min_m = limits.stake_min_m if slip.rate == RATE_ONE else account_down(limits.stake_min_m, slip.rate) + 1
+    stake_min_m = account_up(limits.stake_min_m, slip.rate)
     return stake_min_m if slip.system is None else max(stake_min_m, slip.system.lines)
 
 

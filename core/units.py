@@ -105,6 +105,11 @@ def account_down(base_m: int, rate: int) -> int:
     return base_m if rate == RATE_ONE else min(base_m * RATE_ONE // rate, 2**62)
 
 
+def account_up(base_m: int, rate: int) -> int:
+    """The same rounded up, for a least sum: the least that is worth as much."""
+    return base_m if rate == RATE_ONE else min(-(-base_m * RATE_ONE // rate), 2**62)
+
+
 def price_decimal(price: int) -> str:
     """Decimal odds with two to four places: "2.15", "1.6154"."""
     whole, rest = divmod(price, PRICE_ONE)

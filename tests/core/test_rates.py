@@ -65,3 +65,23 @@ def test_a_limit_is_answered_in_the_accounts_currency_and_never_passed() -> None
     assert answer == Rejected("b1", "STAKE_TOO_LARGE", limit=854, stake_m=854)
     world.bet("bob", 854, HOME)
     world.check()
+
+
+@pytest.mark.parametrize(
+    ("rule", "rate", "least_m"),
+    [
+        ("half as much where the currency is worth twice as much", 2_000_000, 5),
+        ("rounded up where it does not come out even", 3_000_000, 4),
+        ("more where it is worth less", 6_000, 1_667),
+    ],
+)
+def test_the_least_stake_is_the_least_that_is_worth_the_books(rule: str, rate: int, least_m: int) -> None:
+    world = World(stake_min_m=10)
+    world.market("match/winner", home=20_000, away=20_000)
+    world.done(co.SetRate, currency="GBP", rate=rate)
+    world.done(co.OpenCustomer, customer="bob", currency="GBP")
+    world.done(co.Deposit, customer="bob", amount_m=5_000, provider="bank")
+    answer = world.place("bob", least_m - 1, HOME, id="b1")
+    assert answer == Rejected("b1", "STAKE_TOO_SMALL", limit=least_m), rule
+    world.bet("bob", least_m, HOME)
+    world.check()
