@@ -271,6 +271,8 @@ class Market(Struct, gc=False, eq=False):
     caps_version: int = -1
     status: FeedStatus = FeedStatus.SUSPENDED
     in_play: bool = False
+    suspended_ms: int = 0
+    """When it was last suspended, or said to be so, by feed or desk; 0: never."""
     version: int = 0
     price_ms: int = 0
     """When the engine last heard its prices."""

@@ -174,6 +174,8 @@ def _take(
     market.producer, market.epoch = producer, producer.epoch
     market.provider_ts_ms, market.sequence, market.price_ms = message.ts_ms, message.sequence, now_ms
     market.status, market.in_play = change.status, change.in_play
+    if change.status is not fe.FeedStatus.ACTIVE:
+        market.suspended_ms = now_ms
     prices = {offer.selection: offer.price for offer in change.prices}
     price_max = limits.price_max
     for selection in market.selections.values():
@@ -199,7 +201,7 @@ def suspend(book: Book, _: Limits, producer: Producer, message: fe.Suspend, now_
             and message.ts_ms >= market.provider_ts_ms
         ):
             market.status, market.provider_ts_ms = fe.FeedStatus.SUSPENDED, message.ts_ms
-            market.sequence = message.sequence
+            market.sequence, market.suspended_ms = message.sequence, now_ms
             book.touch(market)
             if message.lapse and market.exchange is not None:
                 yield clearing.cleared(market, ev.Why.SUSPENDED, producer.source, now_ms)

@@ -340,6 +340,8 @@ def apply_status(book: Book, event: ev.MarketStatusSet) -> None:
     """The desk's half of a market's status."""
     market = book.fixtures[event.fixture].markets[event.market]
     market.desk_suspended = event.suspended
+    if event.suspended:
+        market.suspended_ms = event.ts_ms
     book.touch(market)
 
 

@@ -78,7 +78,21 @@ def decided(book: Book, limits: Limits, pending: PendingBet, now_ms: int) -> ev.
         return _end(limits, pending, Rejection.OFFER_EXPIRED, now_ms)
     if pending.stage == _REFERRED:
         return _end(limits, pending, Rejection.REFERRAL_EXPIRED, now_ms)
-    return placing.decide(book, limits, pending.command, pending.digest, now_ms, pending)
+    return _delayed(book, limits, pending, now_ms)
+
+
+def _delayed(book: Book, limits: Limits, pending: PendingBet, now_ms: int) -> ev.Event:
+    """The delay is over: all is checked again, and a suspension meanwhile refuses it, lifted or not (RULEBOOK 3)."""
+    event = placing.decide(book, limits, pending.command, pending.digest, now_ms, pending)
+    if type(event) is ev.BetRejected and event.reason <= Rejection.MARKET_SUSPENDED:
+        return event
+    for index, leg in enumerate(pending.command.legs):
+        market = book.fixtures[leg.fixture].markets[leg.market]
+        if any(each.suspended_ms >= pending.asked.ts_ms for each in (market, *(part.market for part in market.parts))):
+            price = market.selections[leg.selection].price
+            refusal = Refusal(Rejection.MARKET_SUSPENDED, index, price)
+            return placing.rejected(limits, pending.command, pending.digest, now_ms, refusal, pending.customer, pending)
+    return event
 
 
 def _end(limits: Limits, pending: PendingBet, reason: Rejection, now_ms: int, detail: str = "") -> ev.BetRejected:

@@ -173,13 +173,53 @@ def test_what_happens_meanwhile_refuses_it(world: World, happens: Callable[[Worl
     assert money(world) == (100_000, 0, 0)
 
 
-def test_a_suspension_that_was_lifted_in_time_does_not(world: World) -> None:
-    world.waiting("ann", 1_000, LIVE, id="b1")
+def _by_feed(world: World) -> None:
     world.feed(fe.Suspend, fixture="derby")
+    world.wait(1)
     world.odds("derby/winner", home=20_000, away=18_000, message={"in_play": True})
-    world.wait(8_000)
+
+
+def _by_odds(world: World) -> None:
+    world.odds("derby/winner", home=20_000, message={"in_play": True, "status": fe.FeedStatus.SUSPENDED})
+    world.odds("derby/winner", home=20_000, away=18_000, message={"in_play": True})
+
+
+def _by_the_desk(world: World) -> None:
+    world.desk(co.SuspendMarket, "derby/winner")
+    world.desk(co.OpenMarket, "derby/winner")
+
+
+@pytest.mark.parametrize("suspended", [_by_feed, _by_odds, _by_the_desk])
+def test_a_suspension_meanwhile_refuses_it_though_it_was_lifted_in_time(
+    world: World, suspended: Callable[[World], None]
+) -> None:
+    """RULEBOOK 3. One before the bet is no matter."""
+    suspended(world)
+    world.wait(1)
+    world.waiting("ann", 1_000, LIVE, id="b1")
+    world.wait(4_000)
+    world.waiting("ann", 1_000, RED, LIVE, id="b2")
+    world.wait(4_000)
     world.tick()
     assert world.state("b1").status == "open"
+    suspended(world)
+    world.wait(4_000)
+    world.tick()
+    assert world.send(qu.GetBet("b2")) == Rejected("b2", "MARKET_SUSPENDED", leg=1, price=20_000)
+    assert money(world) == (99_000, 0, 1_000)
+
+
+def test_a_part_of_a_bet_builder_that_was_suspended_meanwhile_refuses_it(world: World) -> None:
+    world.market("match/goals", over=18_500, under=20_500)
+    parts = (("winner", "home"), ("goals", "over"))
+    world.defined("match/both", {"yes": 34_000}, parts=parts, delay_ms=5_000)
+    world.waiting("ann", 1_000, ("match/both", "yes", 34_000), id="b1")
+    world.wait(1_000)
+    world.desk(co.SuspendMarket, "match/goals")
+    world.desk(co.OpenMarket, "match/goals")
+    world.wait(4_000)
+    world.tick()
+    assert ended(world, "b1")[0] == "MARKET_SUSPENDED"
 
 
 def test_after_a_restart_a_bet_on_a_feed_that_has_not_recovered_is_refused(world: WatchedWorld) -> None:
