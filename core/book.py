@@ -255,6 +255,8 @@ class Market(Struct, gc=False, eq=False):
     """Running stakes of the open bets on it."""
     place_stakes_m: int = 0
     """Those of their place parts."""
+    places: dict[int, int] = field(default_factory=dict)
+    """Places of the terms -> how many place parts run at them."""
     deductions: tuple[tuple[int, int], ...] = ()
     """(at_ms, per cent) of its withdrawn selections, by Rule 4."""
     liability_m: int = 0
@@ -298,7 +300,7 @@ class Market(Struct, gc=False, eq=False):
         worst_m = max(0, top_m - self.stakes_m)
         if not self.place_stakes_m:
             return worst_m
-        places = max(PLACES_USUAL_MAX, self.each_way.places if self.each_way else 0)
+        places = max(PLACES_USUAL_MAX, self.each_way.places if self.each_way else 0, *self.places)
         top_m = sum(nlargest(places, [selection.place_payout_m for selection in self.selections.values()]))
         return worst_m + max(0, top_m - self.place_stakes_m)
 

@@ -111,6 +111,7 @@ def _check_customer(customer: Customer, open_stakes_m: int, winnings_m: int) -> 
 
 def _check_market(market: Market, offered: list[Bet]) -> None:
     stakes_m = place_stakes_m = 0
+    places: dict[int, int] = {}
     sums = {selection_id: [0, 0, 0] for selection_id in market.selections}
     for bet in (*market.bets.values(), *offered):
         for leg in bet.legs:
@@ -120,7 +121,9 @@ def _check_market(market: Market, offered: list[Bet]) -> None:
                 of_selection = sums[leg.selection.id]
                 of_selection[0] += payout_down(leg.running_m, leg.price, PRICE_ONE)
                 of_selection[1] += leg.running_m
-                of_selection[2] += liability.place_payout(leg) if leg.place_running_m else 0
+                if leg.place is not None and leg.place_running_m:
+                    of_selection[2] += liability.place_payout(leg)
+                    places[leg.place.places] = places.get(leg.place.places, 0) + 1
     for order in _orders_of(market):
         if order.carried is not None:
             sums[order.selection.id][0] += order.carried[0]
@@ -128,7 +131,7 @@ def _check_market(market: Market, offered: list[Bet]) -> None:
             stakes_m += order.carried[1]
     name = market.fixture.id, market.id
     assert market.open_bets == sum(bet.status == BetStatus.OPEN for bet in market.bets.values()), name
-    assert (market.stakes_m, market.place_stakes_m) == (stakes_m, place_stakes_m), name
+    assert (market.stakes_m, market.place_stakes_m, market.places) == (stakes_m, place_stakes_m, places), name
     kept = {each.id: [each.payout_m, each.stakes_m, each.place_payout_m] for each in market.selections.values()}
     assert kept == sums, name
     assert market.liability_m == market.worst_case(), name

@@ -16,9 +16,9 @@ stake grows on the others; no bet is refused in retrospect.
 
 from __future__ import annotations
 
-from core import lines
+from core import grid, lines
 from core.book import Bet, BetLeg, Book, Customer, Fixture, Level, Market, Selection
-from core.grid import Grid
+from core.grid import Grid, Patterns
 from core.messages.events import BetStatus
 from core.messages.results import Result, multiplier
 from core.units import FACTOR_ONE, PRICE_ONE, RATE_ONE, base_up, payout_down
@@ -120,6 +120,7 @@ def add(book: Book, leg: BetLeg, sign: int) -> None:
     if leg.place_running_m:
         selection.place_payout_m += sign * place_payout(leg)
         selection.market.place_stakes_m += sign * leg.place_running_m
+        _count_places(selection.market, leg, sign)
     shift(book, selection, sign * payout_m, sign * running_m)
 
 
@@ -148,6 +149,15 @@ def shift(book: Book, selection: Selection, payout_m: int, stake_m: int) -> None
             fixture.grid = None
         book.loose[fixture.id] = fixture
         _raise(book, fixture, max(0, payout_m) - stake_m)
+
+
+def _count_places(market: Market, leg: BetLeg, sign: int) -> None:
+    """One place part more or less runs at so many places; the market's terms may have changed since it was taken."""
+    assert leg.place is not None
+    places, terms = market.places, leg.place.places
+    places[terms] = places.get(terms, 0) + sign
+    if not places[terms]:
+        del places[terms]
 
 
 def place_payout(leg: BetLeg) -> int:
@@ -194,6 +204,13 @@ def score_worst(fixture: Fixture) -> int:
                 payouts_m.append(selection.payout_m)
                 stakes_m.append(selection.stakes_m)
     return fixture.grid.worst(payouts_m, stakes_m) if payouts_m else 0
+
+
+def patterns(market: Market) -> Patterns | None:
+    """A market's place in its fixture's grid; one with place parts has none, they do not follow from the score."""
+    if market.each_way is not None:
+        return None
+    return grid.patterns(market.market_type, market.specifiers, list(market.selections))
 
 
 def refit(book: Book, fixture: Fixture) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from core import grid, liability, limiting
+from core import liability, limiting
 from core.book import DESK, Book, Exchange, Fixture, Level, Market, Selection
 from core.exchange.ladder import LADDERS
 from core.grading import racing
@@ -245,7 +245,7 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
             selection.name = named.name
     _traded(book, market, event.exchange)
     typed(book, market, event.market_type)
-    market.patterns = grid.patterns(market.market_type, market.specifiers, list(market.selections))
+    market.patterns = liability.patterns(market)
     if market.stakes_m or market.place_stakes_m:
         liability.refit(book, fixture)
     elif market.gridded:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from core import bonuses, grid, liability, limiting, markets, orders, pending, positions, settling
+from core import bonuses, liability, limiting, markets, orders, pending, positions, settling
 from core.book import (
     Answered,
     Bet,
@@ -687,7 +687,7 @@ def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
     market.parts = tuple(fixture.markets[part].selections[selection] for part, selection in row.parts)
     for part in market.parts:
         part.market.combinations.append(market)
-    market.patterns = grid.patterns(market.market_type, market.specifiers, list(market.selections))
+    market.patterns = liability.patterns(market)
     if row.exchange is not None:
         market.exchange = _exchange(book, market, row.exchange)
     return market

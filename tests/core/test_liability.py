@@ -6,7 +6,7 @@ import pytest
 
 from core.messages import commands as co
 from core.messages import queries as qu
-from core.messages.results import Result
+from core.messages.results import EachWay, Result
 from tests.core.world import World, dead_heat, lost, void, won
 
 A, B, C = (("race/winner", name, price) for name, price in (("a", 20_000), ("b", 30_000), ("c", 50_000)))
@@ -198,6 +198,36 @@ def test_a_place_part_is_counted_beside_the_win_part() -> None:
     assert [(leg.running_m, leg.place_running_m) for leg in bet.legs] == [(500, 500)]
     assert world.at("derby/win").liability_m == 10_000 + 2_500
     assert world.of("ann").liability_m == 12_500
+    world.check()
+
+
+def test_place_parts_are_counted_at_the_places_at_which_they_were_taken() -> None:
+    """Six places were paid when the bets were taken, three are now: all six can still be placed."""
+    world = World()
+    world.customer("ann", 1_000_000)
+    prices = dict.fromkeys("abcdefgh", 60_000)
+    world.race("derby/win", terms=EachWay(6, 1, 5), **prices)
+    for name in "abcdef":
+        world.bet("ann", 1_000, ("derby/win", name, 60_000), each_way=True)
+    # Six place parts of 5.00 at 2.00, less their stakes; whoever wins is paid what was staked to win.
+    assert world.at("derby/win").liability_m == 3_000
+    for terms in (EachWay(3, 1, 5), None):
+        world.defined("derby/win", prices, each_way=terms)
+        assert world.at("derby/win").liability_m == 3_000
+        world.check()
+    world.settle("derby/win", Result("a", 1, position=1))
+    assert world.at("derby/win").liability_m == 0
+    world.check()
+
+
+def test_a_market_with_place_parts_does_not_follow_from_the_score() -> None:
+    world = World()
+    world.customer("ann", 1_000_000)
+    prices = {"1": 50_000, "x": 50_000, "2": 50_000}
+    world.defined("match/result", prices, market_type="match_result", each_way=EachWay(1, 1, 1))
+    world.bet("ann", 1_000, ("match/result", "1", 50_000), each_way=True)
+    world.tick()
+    assert world.at("match/result").liability_m == world.book.fixtures["match"].liability_m == 4_000
     world.check()
 
 
