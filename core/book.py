@@ -581,6 +581,8 @@ class Quote(Struct, gc=False, eq=False):
     stake_m: int
     offer_m: int
     until_ms: int
+    paid: tuple[tuple[int, int] | None, ...]
+    """What each leg was to pay if it won: withdrawals change it (Rule 4)."""
 
 
 class Answered(Struct, gc=False, eq=False):

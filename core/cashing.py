@@ -2,8 +2,8 @@
 
 The offer is what the bet can be expected to pay: of each line its stake times what its decided legs have made of it
 times, for each open leg, its price times the chance that it wins, which is one over the live price with the margin
-removed in proportion; less the cash-out margin. A quote stands for a few seconds and is kept live: after a restart
-there is none.
+removed in proportion; less the cash-out margin. A quote stands for a few seconds, whatever the price does, but not for
+a bet that pays less since a runner was withdrawn. It is kept live: after a restart there is none.
 """
 
 from __future__ import annotations
@@ -43,8 +43,13 @@ def quote(book: Book, limits: Limits, query: qu.GetCashOut, now_ms: int) -> an.A
     until_ms = now_ms + limits.cash_out_quote_ms
     book.quotes.pop(bet.id, None)
     _drop_old(book, now_ms)
-    book.quotes[bet.id] = Quote(query.share_bp, stake_m, offer_m, until_ms)
+    book.quotes[bet.id] = Quote(query.share_bp, stake_m, offer_m, until_ms, _paid(bet))
     return an.CashOutQuote(bet.id, query.share_bp, stake_m, offer_m, until_ms)
+
+
+def _paid(bet: Bet) -> tuple[Multiplier | None, ...]:
+    """What each leg pays if it wins, less Rule 4."""
+    return tuple([liability.paid(bet, leg, _WON) for leg in bet.legs])
 
 
 def _drop_old(book: Book, now_ms: int) -> None:
@@ -131,7 +136,7 @@ def decide(book: Book, limits: Limits, command: co.CashOut, digest: int, now_ms:
     if isinstance(bet, Refusal):
         return bet
     quoted = book.quotes.get(bet.id)
-    if quoted is None or quoted.until_ms < now_ms or quoted.offer_m != command.offer_m:
+    if quoted is None or quoted.until_ms < now_ms or quoted.offer_m != command.offer_m or quoted.paid != _paid(bet):
         return Refusal(Rejection.CASH_OUT_CHANGED)
     worth = value(bet, limits, now_ms)
     if isinstance(worth, Refusal):

@@ -178,6 +178,20 @@ def test_a_quote_stands_though_the_price_moves() -> None:
     world.check()
 
 
+@pytest.mark.parametrize(("price", "taken"), [(40_000, False), (160_000, True)])
+def test_a_quote_does_not_stand_when_rule_4_takes_from_the_bet(price: int, taken: bool) -> None:  # noqa: FBT001
+    """At 3/1 the withdrawn runner takes 25p, at 15/1 nothing."""
+    world = stage()
+    world.market("race/win", a=90_000, b=price, c=20_000)
+    bet = world.bet("ann", 1_000, ("race/win", "a", 90_000))
+    quoted = offer(world, bet.id)
+    world.desk(co.WithdrawSelection, "race/win", selection="b", price=price, at_ms=NOON + 1)
+    world.run()
+    answer = take(world, bet.id, quoted.offer_m)
+    assert isinstance(answer, Done) if taken else refused(answer) == "CASH_OUT_CHANGED"
+    world.check()
+
+
 def test_the_last_quote_stands_and_is_taken_once() -> None:
     world = stage()
     bet = world.bet("ann", 10_000, HOME)
