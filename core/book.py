@@ -257,6 +257,8 @@ class Market(Struct, gc=False, eq=False):
     """Those of their place parts."""
     places: dict[int, int] = field(default_factory=dict)
     """Places of the terms -> how many place parts run at them."""
+    places_taken: int = 0
+    """The most places at which a bet on it has a place part, running or not; 0: none has."""
     deductions: tuple[tuple[int, int], ...] = ()
     """(at_ms, per cent) of its withdrawn selections, by Rule 4."""
     liability_m: int = 0

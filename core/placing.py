@@ -453,6 +453,8 @@ def apply_accepted(book: Book, event: ev.BetAccepted) -> None:
         if bet.id not in market.bets:
             market.bets[bet.id] = bet
             market.open_bets += 1
+        if added.place is not None:
+            market.places_taken = max(market.places_taken, added.place.places)
         liability.add(book, added, 1)
 
 

@@ -83,12 +83,16 @@ def _slice(fixture: Fixture, now_ms: int) -> Iterator[ev.Event]:
 def _results(market: Market, score: Score) -> tuple[Result, ...]:
     """What the score makes of a market; empty: it does not decide it, or nobody knows how.
 
-    A race whose winner is known decides a market that is offered each-way only once the places are known too.
+    A race whose winner is known decides a market that is offered each-way, or has place parts of terms before, only
+    once the places are known too.
     """
     try:
         selections = tuple(market.selections)
-        if market.each_way is not None and isinstance(score, RaceScore):
-            grade("place", {"places": str(places_most(market.each_way, len(selections)))}, selections, score)
+        places = market.places_taken
+        if market.each_way is not None:
+            places = max(places, places_most(market.each_way, len(selections)))
+        if places and isinstance(score, RaceScore):
+            grade("place", {"places": str(places)}, selections, score)
         return grade(market.market_type, market.specifiers, selections, score)
     except GradingError:
         return ()

@@ -214,7 +214,7 @@ def results_event(
         return Refusal(Rejection.RESULTS_INCOMPLETE, detail=min(amiss, default="a selection is named twice"))
     if all(market.selections[selection_id].result == result for selection_id, result in given.items()):
         return Refusal(Rejection.NOTHING_TO_CHANGE)
-    if market.each_way is not None:
+    if market.each_way is not None or market.places_taken:
         for result in results:
             if result.result and not result.position:
                 return Refusal(Rejection.RESULTS_INCOMPLETE, detail=f"{result.selection} has no position")

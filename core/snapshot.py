@@ -747,6 +747,8 @@ def _read_bets(book: Book, chunk: Bets) -> None:
             market.bets[bet.id] = bet
             market.open_bets += opens
         for leg in bet.legs:
+            if leg.place is not None:
+                leg.selection.market.places_taken = max(leg.selection.market.places_taken, leg.place.places)
             liability.add(book, leg, 1)
         voided = bet.voided or any(leg.voided for leg in bet.legs)
         if voided and settling.review(bet, book.now_ms) is not None:

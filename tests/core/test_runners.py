@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core import snapshot
 from core.messages import commands as co
 from core.messages import feed as fe
 from core.messages.answers import Accepted, BetState, Rejected
@@ -202,6 +203,20 @@ def test_results_of_an_each_way_market_need_the_winners_position() -> None:
     assert isinstance(answer, Rejected)
     assert (answer.reason, answer.detail) == ("RESULTS_INCOMPLETE", "a has no position")
     assert bet.status == OPEN
+    world.check()
+
+
+def test_so_do_those_of_a_market_that_has_place_parts_though_it_is_offered_to_win_only_now() -> None:
+    world = stage(runners=5)
+    bet = world.bet("ann", 1_000, A_8, each_way=True)
+    world.defined(PATH, dict.fromkeys("abcde", 90_000), each_way=None)
+    world.engine.book = snapshot.restore(snapshot.encode(world.book))
+    bet = world.book.bets[bet.id]
+    results = (Result("a", 1), *(Result(name, 0) for name in "bcde"))
+    assert refused(world.desk(co.SettleMarket, PATH, results=results)) == "RESULTS_INCOMPLETE"
+    world.settle(PATH, Result("a", 1, position=1))
+    # 5.00 at 9.0 and, two places at a quarter, at 3.0.
+    assert bet.paid_m == 4_500 + 1_500
     world.check()
 
 

@@ -212,6 +212,16 @@ def test_so_does_one_that_pays_more_places_than_usual() -> None:
     assert [world.book.bets[name].paid_m for name in "abcd"] == [3_400, 900, 900, 900]
 
 
+@pytest.mark.parametrize("terms", [EachWay(3, 1, 5), None])
+def test_and_one_that_paid_more_places_when_bets_were_taken(terms: EachWay | None) -> None:
+    world = race(EachWay(4, 1, 5))
+    world.defined("derby/win", dict.fromkeys("abcdefgh", 50_000), market_type="win", each_way=terms)
+    score(world, RaceScore((("a",), ("c",), ("b",)), behind=tuple("defgh")), "derby")
+    assert not world.at("derby/win").settled
+    score(world, RaceScore((("a",), ("c",), ("b",), ("d",)), behind=tuple("efgh")), "derby")
+    assert [world.book.bets[name].paid_m for name in "abcd"] == [3_400, 900, 900, 900]
+
+
 # Told again.
 
 
