@@ -492,6 +492,8 @@ def max_stake(book: Book, limits: Limits, query: GetMaxStake, now_ms: int) -> Ma
     if customer is None:
         return Refusal(Rejection.CUSTOMER_UNKNOWN).answer("")
     slip = protection.obstacle(customer, limits, now_ms) or read(book, limits, customer, query, now_ms)
+    if type(slip) is Slip:
+        slip = limiting.too_fast(customer, limits, now_ms) or slip
     if type(slip) is Refusal:
         return slip.answer("")
     assert type(slip) is Slip

@@ -11,11 +11,12 @@ from core.book import UNLIMITED, Book, Caps, Customer, Fixture, Market, Selectio
 from core.limits import Limits
 from core.messages import commands as co
 from core.messages import events as ev
-from core.messages.answers import Rejected
+from core.messages import queries as qu
+from core.messages.answers import MaxStake, Rejected
 from core.messages.commands import Ramp
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
-from tests.core.world import NOON, LegText, World, limits, refused, replayed
+from tests.core.world import NOON, LegText, World, leg, limits, refused, replayed
 
 HOUR, DAY = 3_600_000, 86_400_000
 Named = dict[str, str]
@@ -650,8 +651,12 @@ def test_a_bet_that_comes_too_fast_is_told_when_it_would_be_taken() -> None:
         world.bet("ann", 100, HOME)
     reason, limit, _ = _refused(world, "ann", 100, HOME)
     assert (reason, limit) == ("TOO_FAST", NOON + 1_000)
+    # No stake would be accepted now.
+    question = qu.GetMaxStake("ann", (leg(*HOME),))
+    assert world.send(question) == Rejected("", "TOO_FAST", limit=NOON + 1_000)
     world.bet("bob", 100, HOME)
     world.wait(1_000)
+    assert isinstance(world.send(question), MaxStake)
     world.bet("ann", 100, HOME)
     world.check()
 
