@@ -22,12 +22,14 @@ _OF_PARTS = frozenset({Rejection.MARKET_CLOSED, Rejection.MARKET_SUSPENDED, Reje
 """What stops a bet builder with one of its parts; that it is priced well is its own producer's affair."""
 
 
-def obstacle(market: Market, limits: Limits, now_ms: int) -> Refusal | None:
+def obstacle(market: Market, limits: Limits, now_ms: int, *, alone: bool = False) -> Refusal | None:
     """Why no bet is taken on a market now, in the order of the ladder (RULEBOOK 3); None: bets are taken.
 
     A market priced by hand has no producer that could fall silent and no price that could grow old. Within the window
-    of a cancel a market is closed: a bet would be void at once.
+    of a cancel a market is closed: a bet would be void at once. `alone`: a bet builder without a look at its parts.
     """
+    if market.parts and not alone:
+        return _with_parts(market, limits, now_ms)
     if (
         market.closed_ms
         or market.due
@@ -35,12 +37,6 @@ def obstacle(market: Market, limits: Limits, now_ms: int) -> Refusal | None:
         or (market.cancels and market.cancels_at(now_ms))
     ):
         return Refusal(Rejection.MARKET_CLOSED)
-    for part in market.parts:
-        refusal = obstacle(part.market, limits, now_ms)
-        if refusal is not None and refusal.reason in _OF_PARTS:
-            return refusal
-        if part.withdrawn_ms:
-            return Refusal(Rejection.SELECTION_UNPRICED)
     by_hand = market.source == DESK
     if market.desk_suspended or (market.status is not FeedStatus.ACTIVE and not by_hand):
         return Refusal(Rejection.MARKET_SUSPENDED)
@@ -60,6 +56,19 @@ def obstacle(market: Market, limits: Limits, now_ms: int) -> Refusal | None:
     if now_ms - market.price_ms > age_max_ms:
         return Refusal(Rejection.PRICE_STALE, limit=age_max_ms)
     return None
+
+
+def _with_parts(market: Market, limits: Limits, now_ms: int) -> Refusal | None:
+    """The first obstacle of the ladder that a bet builder or one of its parts has."""
+    own = obstacle(market, limits, now_ms, alone=True)
+    found = [own] if own is not None else []
+    for part in market.parts:
+        refusal = obstacle(part.market, limits, now_ms)
+        if refusal is not None and refusal.reason in _OF_PARTS:
+            found.append(refusal)
+        if part.withdrawn_ms:
+            found.append(Refusal(Rejection.SELECTION_UNPRICED))
+    return min(found, key=lambda refusal: refusal.reason, default=None)
 
 
 def offered_status(market: Market, limits: Limits, now_ms: int) -> str:

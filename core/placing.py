@@ -118,6 +118,9 @@ def read(
     if type(system) is Refusal:
         return system
     assert not isinstance(system, Refusal)
+    rate = rates.rate_of(book, limits, customer.currency)
+    if rate is None:
+        return Refusal(Rejection.CURRENCY_MISMATCH, detail=limits.currency)
     caps_version = book.caps_version
     fixtures = book.fixtures
     chosen: list[Selection] = []
@@ -181,9 +184,6 @@ def read(
                 place,
             )
         )
-    rate = rates.rate_of(book, limits, customer.currency)
-    if rate is None:
-        return Refusal(Rejection.CURRENCY_MISMATCH, detail=limits.currency)
     if system is not None:
         numerator, denominator = staking.most(system, legs)
     lowest = staking.lowest(caps)

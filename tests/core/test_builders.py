@@ -189,6 +189,38 @@ def test_a_part_that_takes_no_bets_stops_it(rule: str, happens: Callable[[World]
     world.check()
 
 
+CLOSED, SUSPENDED, CUT_OFF = "MARKET_CLOSED", "MARKET_SUSPENDED", "CUT_OFF_PASSED"
+
+
+@pytest.mark.parametrize(
+    ("own", "parts", "reason"),
+    [
+        (SUSPENDED, CUT_OFF, SUSPENDED),
+        (CUT_OFF, SUSPENDED, SUSPENDED),
+        (CUT_OFF, CLOSED, CLOSED),
+        (CLOSED, SUSPENDED, CLOSED),
+        (SUSPENDED, "SELECTION_UNPRICED", SUSPENDED),
+    ],
+)
+def test_of_its_own_obstacles_and_its_parts_the_first_of_the_ladder_is_named(own: str, parts: str, reason: str) -> None:
+    faults: dict[str, Callable[[World, str, dict[str, int]], object]] = {
+        CLOSED: lambda w, path, _: w.cancel(path),
+        SUSPENDED: lambda w, path, _: w.desk(co.SuspendMarket, path),
+        CUT_OFF: lambda w, path, prices: w.defined(
+            path, prices, cut_off_ms=NOON, parts=PARTS if "built" in path else ()
+        ),
+        "SELECTION_UNPRICED": lambda w, path, _: w.desk(
+            co.WithdrawSelection, path, selection="yes", price=0, at_ms=NOON
+        ),
+    }
+    world = stage()
+    faults[parts](world, "match/both", {"yes": 20_000, "no": 20_000})
+    world.run()
+    faults[own](world, "match/built", {"yes": 60_000})
+    assert refused(world.place("ann", 1_000, BUILT)) == reason
+    world.check()
+
+
 def _cut_off(world: World, path: str, at_ms: int) -> None:
     world.defined(path, {"yes": 20_000, "no": 20_000}, cut_off_ms=at_ms)
 

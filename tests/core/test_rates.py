@@ -9,7 +9,7 @@ from core.book import Book
 from core.limits import Limits
 from core.messages import commands as co
 from core.messages.answers import Rejected
-from tests.core.world import World, won
+from tests.core.world import World, limits, won
 
 HOME = ("match/winner", "home", 20_000)
 
@@ -85,3 +85,12 @@ def test_the_least_stake_is_the_least_that_is_worth_the_books(rule: str, rate: i
     assert answer == Rejected("b1", "STAKE_TOO_SMALL", limit=least_m), rule
     world.bet("bob", least_m, HOME)
     world.check()
+
+
+def test_a_currency_that_has_no_rate_any_more_is_told_before_the_legs_are_looked_at() -> None:
+    """The book was given another currency of its own."""
+    world = World()
+    world.customer("ann", 10_000)
+    world.engine.limits = limits(currency="GBP")
+    answer = world.place("ann", 1_000, ("nowhere/winner", "home", 20_000), id="b1")
+    assert answer == Rejected("b1", "CURRENCY_MISMATCH", detail="GBP")
