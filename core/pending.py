@@ -151,6 +151,8 @@ def decide_answer(
         return Refusal(Rejection.OFFER_NOT_VALID, limit=pending.reserved_m, detail="the stake is above what was asked")
     if prices and len(prices) != len(pending.command.legs):
         return Refusal(Rejection.OFFER_NOT_VALID, limit=len(pending.command.legs), detail="one price for each leg")
+    if any(price > limits.price_max for price in prices):
+        return Refusal(Rejection.OFFER_NOT_VALID, limit=limits.price_max, detail="a price above the greatest there is")
     latest_ms = now_ms + limits.offer_max_ms
     if until_ms and not now_ms < until_ms <= latest_ms:
         return Refusal(Rejection.OFFER_NOT_VALID, limit=latest_ms, detail="until when it stands")

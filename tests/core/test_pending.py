@@ -682,6 +682,15 @@ def test_an_offer_that_cannot_be_is_refused_and_the_bet_goes_on_waiting(
     assert isinstance(world.judge("b1", "offer", stake_m=2_000, until_ms=NOON + 600_000), Done)
 
 
+def test_an_offer_is_at_no_greater_price_than_there_is() -> None:
+    world = stage(price_max=50_000)
+    world.waiting("ann", 2_000, HOME, id="b1", refer=True)
+    answer = world.judge("b1", "offer", prices=(50_001,), id="j1")
+    assert answer == Rejected("j1", "OFFER_NOT_VALID", limit=50_000, detail="a price above the greatest there is")
+    assert isinstance(world.judge("b1", "offer", prices=(50_000,)), Done)
+    world.check()
+
+
 def test_an_offer_is_of_the_least_stake_at_least(world: World) -> None:
     world.waiting("ann", 2_000, HOME, id="b1", refer=True)
     assert world.judge("b1", "offer", stake_m=9, id="j1") == Rejected("j1", "STAKE_TOO_SMALL", limit=10)
