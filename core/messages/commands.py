@@ -16,6 +16,7 @@ from core.messages.results import EachWay, Result
 from core.messages.terms import ExchangeTerms
 from core.units import (
     MONEY_MAX,
+    Count,
     Currency,
     Id,
     Key,
@@ -92,7 +93,7 @@ class PlaceBet(Command, frozen=True, gc=False):
     folds: Folds = ()
     each_way: bool = False
     unit_stake: bool = False
-    lines: Annotated[int, Meta(ge=0)] = 0
+    lines: Count = 0
     """The number of lines the asker counts on; 0: he does not say. A mismatch is refused."""
     partial: bool = False
     """A stake above a limit is reduced to what is accepted, and taken at once."""
@@ -125,7 +126,7 @@ class PlaceOrder(Command, frozen=True, gc=False):
     """Matched at once or not at all; the price is then the limit of the average."""
     fill_min_m: OptionalMoney = 0
     """Of a fill-or-kill: the least stake to be matched; 0: the whole."""
-    version: Annotated[int, Meta(ge=0)] = 0
+    version: Count = 0
     """The market version on which it relies: if the market's is newer, the order is refused; 0: on none."""
     currency: OptionalCurrency = ""
     """Where given, it must be the account's."""
@@ -212,7 +213,7 @@ class BatchOrders(Command, frozen=True, gc=False):
     market: Key
     instructions: Annotated[tuple[Instruction, ...], Meta(min_length=1, max_length=200)]
     atomic: bool = False
-    version: Annotated[int, Meta(ge=0)] = 0
+    version: Count = 0
     """As in PlaceOrder, for all of them."""
 
 

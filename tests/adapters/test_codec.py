@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from adapters import codec
 from adapters.codec import JSON, MSGPACK, REQUESTS, MalformedError, Wire
 from core.engine import DECIDERS, QUERIES
-from core.messages import commands
+from core.messages import commands, feed
 from core.messages.commands import PlaceBet
 
 LEG = {"fixture": "f", "market": "m", "selection": "s", "price": 21_500}
@@ -73,6 +74,7 @@ def test_what_is_neither_json_nor_msgpack_is_refused(payload: bytes) -> None:
         ({"stake_m": 0}, "Expected `int` >= 1 - at `$.stake_m`"),
         ({"stake_m": 1.5}, "Expected `int`, got `float` - at `$.stake_m`"),
         ({"stake_m": 2**63}, "Expected `int` <= 1000000000000000 - at `$.stake_m`"),
+        ({"lines": 2**62 + 1}, "Expected `int` <= 4611686018427387904 - at `$.lines`"),
         ({"legs": []}, "Expected `array` of length >= 1 - at `$.legs`"),
         ({"legs": [LEG | {"price": 0}]}, "Expected `int` >= 10001 - at `$.legs[0].price`"),
         ({"legs": [LEG, LEG | {"market": 7}]}, "Expected `str`, got `int` - at `$.legs[1].market`"),
@@ -85,6 +87,20 @@ def test_what_is_neither_json_nor_msgpack_is_refused(payload: bytes) -> None:
 @WIRES
 def test_a_wrong_field_is_named(wire: Wire, change: dict[str, Any], told: str) -> None:
     assert refusal(wire.encode(BET | change)) == told
+
+
+def unbounded(schema: Any, where: str = "") -> list[str]:
+    """Where a schema takes whole numbers of any size."""
+    if isinstance(schema, dict):
+        here = [where] if schema.get("type") == "integer" and "maximum" not in schema else []
+        return here + [found for name, each in schema.items() for found in unbounded(each, f"{where}.{name}")]
+    return [found for each in schema for found in unbounded(each, where)] if isinstance(schema, list) else []
+
+
+def test_no_number_is_taken_that_the_journal_cannot_store() -> None:
+    """JSON's have no end, those of msgpack have 64 bits: it would be our bug, and the engine's end."""
+    kinds = [request.message for request in REQUESTS.values()]
+    assert unbounded(msgspec.json.schema_components([*kinds, feed.AnyFeedMessage])[1]) == []
 
 
 @WIRES
