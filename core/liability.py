@@ -17,7 +17,7 @@ stake grows on the others; no bet is refused in retrospect.
 from __future__ import annotations
 
 from core import grid, lines
-from core.book import Bet, BetLeg, Book, Customer, Fixture, Level, Market, Selection
+from core.book import UNLIMITED, Bet, BetLeg, Book, Customer, Fixture, Level, Market, Selection
 from core.grid import Grid, Patterns
 from core.messages.events import BetStatus
 from core.messages.results import Result, multiplier
@@ -247,7 +247,7 @@ def running_stakes(bet: Bet) -> list[tuple[int, int]]:
         for decided in wins:
             if decided is not None:
                 numerator, denominator = numerator * decided[0], denominator * decided[1]
-        running_m = payout_down(stake_m, numerator, denominator)
+        running_m = _runs(stake_m, numerator, denominator)
         return [(running_m if decided is None else 0, 0) for decided in wins]
     won = _spread(system.shape, stake_m, system.lines, wins)
     if not system.each_way:
@@ -262,9 +262,14 @@ def _spread(shape: lines.Shape, stake_m: int, count: int, decided: list[Multipli
         return [payout_down(stake_m, held, count) for held in lines.holding(shape)]
     others = lines.others(shape, [each or (1, 1) for each in decided])
     return [
-        payout_down(stake_m, numerator, denominator * count) if each is None else 0
+        _runs(stake_m, numerator, denominator * count) if each is None else 0
         for each, (numerator, denominator) in zip(decided, others, strict=True)
     ]
+
+
+def _runs(stake_m: int, numerator: int, denominator: int) -> int:
+    """What a stake has become, rounded down; of starting prices without end no more than a snapshot can hold."""
+    return min(payout_down(stake_m, numerator, denominator), UNLIMITED)
 
 
 def rerun(book: Book, bet: Bet) -> None:

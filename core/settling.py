@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from core import bonuses, clearing, ledger, liability, lines, markets, protection
-from core.book import DESK, Bet, Book, Market, System
+from core.book import DESK, UNLIMITED, Bet, Book, Market, System
 from core.liability import Multiplier
 from core.limits import Limits
 from core.lines import Tally
@@ -70,7 +70,7 @@ def outcome(bet: Bet, counted_m: int | None = None) -> Outcome:
     most_m = bet.payout_max_m + returned_m
     if not bet.payout_max_m or found <= most_m:
         return Outcome(WON, found)
-    return Outcome(WON, most_m, found - most_m)
+    return Outcome(WON, most_m, min(found - most_m, UNLIMITED))  # starting prices have no end, the journal's numbers do
 
 
 _UNDECIDED = Outcome(OPEN, 0)

@@ -586,3 +586,22 @@ def test_a_race_is_told_as_it_stands() -> None:
     assert (state.each_way, state.lines, state.payout_m) == (True, 2, 4_500 + 1_300)
     withdraw(world, "a", 40_000)
     assert world.state(bet.id).legs[0].result == "void"
+
+
+@pytest.mark.parametrize("fields", [{}, {"folds": (8,)}])
+def test_starting_prices_without_end_are_numbers_that_can_be_stored(fields: dict[str, Any]) -> None:
+    """Eight winners at 10 000.0 make 10 to the 35th: the payout is cut off, and what runs on a leg is bounded."""
+    world = World(payout_max_m=50_000)
+    world.customer("ann", 10_000)
+    races = [f"r{number}/win" for number in range(8)]
+    for path in races:
+        world.market(path, a=11_000, b=50_000)
+    legs = tuple(leg(path, "a", 11_000, starting_price=True) for path in races)
+    answer = world.command(co.PlaceBet, customer="ann", stake_m=1_000, legs=legs, id="b1", **fields)
+    assert isinstance(answer, Accepted)
+    for path in races:
+        world.desk(co.SetStartingPrices, path, prices=(NamedPrice("a", 100_000_000),))
+        world.settle(path, Result("a", 1))
+        world.check()
+    bet = world.book.bets["b1"]
+    assert (bet.paid_m, bet.capped_m) == (51_000, 2**62)
