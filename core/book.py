@@ -72,6 +72,8 @@ class Protection(Struct, gc=False, eq=False):
     """(kind, period) -> limit."""
     hours: deque[Hour] = field(default_factory=deque)
     """In order of time, as many as the longest period has; hours in which nothing happened are not there."""
+    before: tuple[str, ...] = ()
+    """Bets that were taken within the millisecond `since_ms`, but before the first limit."""
     # Live.
     totals: dict[str, Hour] = field(default_factory=dict)
     """Period -> the sum of its hours as of `hour`, while that is the present one."""

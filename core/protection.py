@@ -18,6 +18,7 @@ The history of a customer's limits is the journal's events.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Final
 
 from core.book import UNLIMITED, Book, Customer, Hour, OwnLimit, Protection
@@ -142,7 +143,7 @@ def returned(customer: Customer, event: ev.BetSettled | ev.BetCashedOut, placed_
     """A bet that was taken at `placed_ms`, of a customer who has protection, was settled, corrected or sold."""
     protection = customer.protection
     assert protection is not None
-    if placed_ms < protection.since_ms:
+    if placed_ms < protection.since_ms or event.bet in protection.before:
         return
     if type(event) is ev.BetCashedOut:
         _count(customer, Hour(event.ts_ms // HOUR_MS, returned_m=event.paid_m))
@@ -236,13 +237,19 @@ def apply_limit(book: Book, event: ev.OwnLimitSet) -> None:
     """The limit, or the raise that waits; with the first one everything begins to count."""
     customer = book.customers[event.customer]
     if customer.protection is None:
-        customer.protection = Protection(event.ts_ms)
+        customer.protection = Protection(event.ts_ms, before=_just_taken(book, customer, event.ts_ms))
     limits = customer.protection.limits
     if event.confirm_from_ms:
         own = limits[event.kind, event.period]
         own.next_m, own.confirm_from_ms = event.limit_m, event.confirm_from_ms
     else:
         limits[event.kind, event.period] = OwnLimit(event.kind, event.period, event.limit_m)
+
+
+def _just_taken(book: Book, customer: Customer, now_ms: int) -> tuple[str, ...]:
+    """The customer's bets of this very millisecond: those of a turn share one."""
+    taken = takewhile(lambda bet: bet.ts_ms == now_ms, reversed(book.bets.values()))
+    return tuple([bet.id for bet in taken if bet.customer is customer])
 
 
 def decide_confirm(book: Book, _: Limits, command: co.ConfirmOwnLimit, digest: int, now_ms: int) -> ev.Event | Refusal:

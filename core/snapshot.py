@@ -90,6 +90,7 @@ class CustomerRow(Struct, frozen=True, gc=False, array_like=True):
     free_bets: list[FreeBet] | None = None
     bonuses: list[Bonus] | None = None
     exposure_m: int = 0
+    own_limits_before: tuple[str, ...] = ()
 
 
 class SelectionRow(Struct, frozen=True, gc=False, array_like=True):
@@ -446,6 +447,7 @@ def _customer_row(customer: Customer) -> CustomerRow:
         None if customer.free_bets is None else list(customer.free_bets.values()),
         None if customer.bonuses is None else list(customer.bonuses.values()),
         customer.exposure_m,
+        () if customer.protection is None else customer.protection.before,
     )
 
 
@@ -636,7 +638,7 @@ def _read_customers(book: Book, chunk: Customers) -> None:
         customer.factors = {(sport, in_play): factor_bp for sport, in_play, factor_bp in row.factors} or None
         if row.own_limits is not None:
             limits = {(limit.kind, limit.period): limit for limit in row.own_limits}
-            customer.protection = Protection(row.own_limits_since_ms, limits, deque(row.hours))
+            customer.protection = Protection(row.own_limits_since_ms, limits, deque(row.hours), row.own_limits_before)
         if row.free_bets is not None:
             customer.free_bets = {token.token: token for token in row.free_bets}
         if row.bonuses is not None:

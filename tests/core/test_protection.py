@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core import protection
+from core import protection, snapshot
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import queries as qu
@@ -363,6 +363,21 @@ def test_bets_from_before_the_first_limit_do_not_count_when_they_are_settled(wor
     world.wait(1)
     _limit(world, "loss", 5_000)
     world.settle("match/winner", won("home"))
+    assert (_used(world, "stake"), _used(world, "loss")) == (0, 0)
+    world.check()
+
+
+def test_nor_do_those_of_the_same_millisecond(world: World) -> None:
+    """Messages of one turn share it."""
+    first = world.bet("ann", 1_000, HOME)
+    _limit(world, "loss", 5_000)
+    second = world.bet("ann", 2_000, HOME)
+    world.engine.book = snapshot.restore(snapshot.encode(world.book))
+    world.done(co.VoidBet, bet=first.id, reason="palpable")
+    assert (_used(world, "stake"), _used(world, "loss")) == (2_000, 2_000)
+    world.settle("match/winner", won("home"))
+    assert _used(world, "loss") == 2_000 - 4_000
+    world.done(co.VoidBet, bet=second.id, reason="palpable")
     assert (_used(world, "stake"), _used(world, "loss")) == (0, 0)
     world.check()
 

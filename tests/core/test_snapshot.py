@@ -84,8 +84,10 @@ def _settings(world: World) -> None:
     world.done(co.SetCustomerStatus, customer="dan", suspended=True, reason="")
     for kind, until_ms in (("time_out", NOON + DAY), ("self_exclusion", NOON + 2 * DAY)):
         world.done(co.ExcludeCustomer, customer="dan", kind=kind, until_ms=until_ms)
+    early = world.bet("bob", 100, HOME)
     for limit_m in (50_000, 60_000):
         world.done(co.SetOwnLimit, customer="bob", kind="loss", period="week", limit_m=limit_m)
+    world.done(co.VoidBet, bet=early.id, reason="")
     for token in ("free", "spent"):
         world.done(co.GrantFreeBet, customer="ann", token=token, stake_m=400, ends_ms=NOON + DAY, price_min=15_000)
     match = {"deposit_m": 10_000, "bonus_m": 2_000, "times": 2, "ends_ms": NOON + DAY, "price_min": 12_000}
