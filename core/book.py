@@ -424,6 +424,8 @@ class Exchange(Struct, gc=False, eq=False):
     """By selection; made with the first order."""
     on_close: dict[str, dict[str, Order]] = field(default_factory=dict)
     """Selection -> orders that wait for the starting price, in order of arrival."""
+    until_close: dict[str, dict[str, Order]] = field(default_factory=dict)
+    """Selection -> orders in its book that take the starting price if they still rest then, in order of arrival."""
     positions: dict[str, Position] = field(default_factory=dict)
     """By customer."""
     version: int = 1

@@ -29,7 +29,6 @@ from core.refusals import Refusal
 from core.units import FACTOR_ONE, payout_down, payout_up
 
 Why = ev.Why
-_LAPSE, _ON_CLOSE = Persistence.LAPSE.value, Persistence.ON_CLOSE.value
 
 
 def decide_turn(book: Book, _: Limits, command: co.TurnInPlay, digest: int, now_ms: int) -> ev.Event | Refusal:
@@ -116,14 +115,11 @@ def _queue(book: Book, market: Market, exchange: Exchange) -> None:
 
 
 def on_close(exchange: Exchange, selection: str) -> list[Order]:
-    """The orders on a selection that take the starting price: those for the close, then those that rest until then."""
-    found = list(exchange.on_close.get(selection, {}).values())
-    book = exchange.books.get(selection)
-    if book is not None:
-        for side in (positions.BACK, positions.LAY):
-            resting = (order for order in book.resting(side) if isinstance(order, Order))
-            found.extend(order for order in resting if order.persistence == _ON_CLOSE)
-    return found
+    """The orders on a selection that take the starting price: those for the close, then those that rest until then.
+
+    As many as one event holds (core/orders.py, `_room`), however deep the book is.
+    """
+    return [*exchange.on_close.get(selection, {}).values(), *exchange.until_close.get(selection, {}).values()]
 
 
 def starting_price(market: Market, selection: str, now_ms: int) -> ev.StartingPriceMatched:
@@ -134,7 +130,7 @@ def starting_price(market: Market, selection: str, now_ms: int) -> ev.StartingPr
     # Within the window of a cancel a match would be void at once, as a bet would be: all lapse.
     matched = [] if market.cancels_at(now_ms) else [_waiting(order) for order in waiting]
     found = starting.reconcile(matched) if matched else starting.Reconciled(0, (0,) * len(waiting))
-    changed: dict[str, list[Change]] = {}
+    changed: dict[str, tuple[Change, int]] = {}
     closed = tuple(
         _closed(order, found.price, stake_m, changed) for order, stake_m in zip(waiting, found.stakes_m, strict=True)
     )
@@ -171,17 +167,17 @@ def near_and_far(exchange: Exchange, selection: str) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def _closed(order: Order, price: int, stake_m: int, changed: dict[str, list[Change]]) -> ev.Closed:
-    """What an order got; `changed`: what the ones before have changed, by customer."""
+def _closed(order: Order, price: int, stake_m: int, changed: dict[str, tuple[Change, int]]) -> ev.Closed:
+    """What an order got; `changed`: what the ones before have changed, and the exposure with it, by customer."""
     market, name = order.selection.market, order.selection.id
     position = positions.of(market, order.customer)
     assert position is not None
-    changes = changed.setdefault(order.customer, [])
-    was_m = positions.exposure(position, changes)
-    changes.append(positions.rests(name, order.side, -positions.at_risk(order)))
-    changes.append(positions.matched(name, order.side, price, stake_m, positions.CLOSE))
-    change_m = positions.exposure(position, changes) - was_m
-    return ev.Closed(order.id, order.customer, stake_m, change_m, order.side)
+    before, was_m = changed.get(order.customer) or ((name, 0, 0, 0, 0), positions.exposure(position))
+    gone = positions.rests(name, order.side, -positions.at_risk(order))
+    change = positions.together((before, gone, positions.matched(name, order.side, price, stake_m, positions.CLOSE)))
+    now_m = positions.exposure(position, (change,))
+    changed[order.customer] = change, now_m
+    return ev.Closed(order.id, order.customer, stake_m, now_m - was_m, order.side)
 
 
 def apply_starting_price(book: Book, event: ev.StartingPriceMatched) -> None:

@@ -264,6 +264,12 @@ def _check_exchange(market: Market, exchange: Exchange) -> None:
         if order.stake_m and order.waits is None:
             (closes if order.on_close else rests).setdefault(order.selection.id, {})[order.id] = order
     assert {name: orders for name, orders in exchange.on_close.items() if orders} == closes, market.id
+    until_close = {
+        name: {order.id: order for order in orders.values() if order.persistence == Persistence.ON_CLOSE}
+        for name, orders in rests.items()
+    }
+    for name in exchange.until_close.keys() | rests.keys():
+        assert exchange.until_close.get(name, {}) == until_close.get(name, {}), (market.id, name)
     assert rests.keys() <= exchange.books.keys(), market.id
     for name, orders in exchange.books.items():
         listed = [order for side in Side for order in orders.resting(side)]

@@ -145,7 +145,8 @@ def read(
         rung = exchange.ladder.rung(price)
         assert type(rung) is OffLadder
         return Refusal(Rejection.PRICE_NOT_ON_LADDER, price=rung.below, limit=rung.above)
-    amiss = _stake(limits, command, on_close) or _room(book, limits, customer, exchange, selection, on_close, gone)
+    closes = on_close or command.persistence == "on_close"
+    amiss = _stake(limits, command, on_close) or _room(book, limits, customer, exchange, selection, closes, gone)
     return amiss or Asked(command, customer, market, exchange, selection, side, gone, fills_max)
 
 
@@ -167,19 +168,24 @@ def _room(
     customer: Customer,
     exchange: Exchange,
     selection: Selection,
-    on_close: bool,  # noqa: FBT001
+    closes: bool,  # noqa: FBT001
     gone: Order | None,
 ) -> Refusal | None:
-    """The bounds of memory."""
+    """The bounds of memory; `closes`: it may take the starting price."""
     if gone is None and customer.resting >= limits.orders_customer_max:
         return Refusal(Rejection.TOO_MANY, limit=limits.orders_customer_max, detail="orders of the customer")
     if len(book.orders) >= limits.orders_max:
         return Refusal(Rejection.TOO_MANY, limit=limits.orders_max, detail="orders")
     if book.trades >= limits.trades_max:
         return Refusal(Rejection.TOO_MANY, limit=limits.trades_max, detail="matches")
-    if on_close and len(exchange.on_close.get(selection.id, ())) >= limits.orders_on_close_max:
+    if closes and gone is None and closing(exchange, selection.id) >= limits.orders_on_close_max:
         return Refusal(Rejection.TOO_MANY, limit=limits.orders_on_close_max, detail="orders on close")
     return None
+
+
+def closing(exchange: Exchange, selection: str) -> int:
+    """How many orders on a selection would take the starting price now."""
+    return len(exchange.on_close.get(selection, ())) + len(exchange.until_close.get(selection, ()))
 
 
 def _decide(asked: Asked, digest: int, now_ms: int) -> ev.Event | Refusal:
@@ -367,6 +373,8 @@ def _rest(exchange: Exchange, position: Position, order: Order) -> None:
         if book is None:
             book = exchange.books[name] = exchange.make_book()
         book.add(order)
+        if order.persistence == _ON_CLOSE:
+            exchange.until_close.setdefault(name, {})[order.id] = order
     position.resting += 1
     position.customer.resting += 1
     positions.make(position, positions.rests(name, order.side, positions.at_risk(order)))
@@ -410,6 +418,8 @@ def _fill(
     if not order.stake_m:
         position.resting -= 1
         position.customer.resting -= 1
+        if order.persistence == _ON_CLOSE:
+            del exchange.until_close[name][order.id]
     if order.carried is not None:
         positions.carry(book, order)
         book.quoting[position.market.fixture.id, position.market.id] = position.market
@@ -539,6 +549,8 @@ def take_back(
         del exchange.on_close[name][order.id]
     else:
         exchange.books[name].cancel(order.id)
+        if order.persistence == _ON_CLOSE:
+            del exchange.until_close[name][order.id]
     order.stake_m = 0
     if order.carried is not None:
         positions.carry(book, order)

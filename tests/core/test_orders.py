@@ -484,6 +484,34 @@ def test_memory_has_its_bounds(bound: str, detail: str) -> None:
     world.check()
 
 
+@pytest.mark.parametrize(
+    ("rule", "fields", "taken"),
+    [
+        ("it is for the close", {"kind": "on_close"}, False),
+        ("it rests until the close", {"persistence": "on_close"}, False),
+        ("it does not take the starting price", {}, True),
+    ],
+)
+def test_one_event_holds_all_orders_on_a_selection_that_take_its_starting_price(
+    rule: str,
+    fields: dict[str, Any],
+    taken: bool,  # noqa: FBT001
+) -> None:
+    world = floor("ann", "bob", starting_price=True)
+    world.engine.limits = limits(orders_on_close_max=2)
+    placed(world, "ann", "home", "back", 30_000, 500, persistence="on_close", id="rests")
+    placed(world, "ann", "home", "back", 30_000, 500, kind="on_close")
+    answer: Any = order(world, "bob", "home", "back", 35_000, 500, **fields)
+    assert isinstance(answer, OrderReport) is taken, rule
+    if not taken:
+        assert (answer.reason, answer.limit, answer.detail) == ("TOO_MANY", 2, "orders on close")
+        _replace(world, "ann", "rests", 31_000)
+        placed(world, "bob", "home", "lay", 31_000, 500)
+        placed(world, "bob", "home", "back", 35_000, 500, **fields)
+    placed(world, "bob", "away", "back", 35_000, 500, **fields)
+    world.check()
+
+
 # The market version on which an order relies (RULEBOOK 6).
 
 MATERIAL: list[tuple[str, Callable[[World], Any], bool]] = [
