@@ -189,7 +189,7 @@ def _cross(asked: Asked, left_m: int, price: int, queues: list[_Queue]) -> Cross
 def with_exposures(asked: Asked, found: Matched) -> tuple[tuple[ev.Fill, ...], tuple[ev.Cross, ...]]:
     """The matches as events say them: with the change of each maker's exposure, one after the other."""
     positions_of = asked.exchange.positions
-    changed: dict[str, list[Change]] = {}
+    changed: dict[str, _Changed] = {}
     left_m: dict[str, int] = {}
     fills = tuple([_fill(positions_of, changed, left_m, maker, stake_m) for maker, _, stake_m in found.fills])
     crosses = tuple(
@@ -201,26 +201,34 @@ def with_exposures(asked: Asked, found: Matched) -> tuple[tuple[ev.Fill, ...], t
     return fills, crosses
 
 
+_Changed = tuple[dict[str, Change], int]
+"""What earlier fills of the same order have changed of a maker's lines, by selection, and his exposure with it."""
+
+
 def _fill(
     positions_of: dict[str, Position],
-    changed: dict[str, list[Change]],
+    changed: dict[str, _Changed],
     left_m: dict[str, int],
     maker: RestingOrder,
     stake_m: int,
 ) -> ev.Fill:
-    """`changed`: what earlier fills of the same order have changed, by maker; `left_m`: what they left, by order."""
+    """`changed`: by maker; `left_m`: what earlier fills left, by order."""
     assert isinstance(maker, Order)
     order_id, customer, name = maker.id, maker.customer, maker.selection.id
     position = positions_of[customer]
     rested_m = left_m.get(order_id, maker.stake_m)
     left_m[order_id] = rested_m - stake_m
     change = positions.filled(maker, rested_m, stake_m)
-    changes = changed.get(customer)
-    if changes is None:
-        changed[customer] = [change]
-        change_m = positions.exposure_with(position, change) - position.exposure_m
+    known = changed.get(customer)
+    if known is None:
+        now_m = positions.exposure_with(position, change)
+        changed[customer] = {name: change}, now_m
+        change_m = now_m - position.exposure_m
     else:
-        was_m = positions.exposure(position, changes)
-        changes.append(change)
-        change_m = positions.exposure(position, changes) - was_m
+        changes, was_m = known
+        before = changes.get(name)
+        changes[name] = change if before is None else positions.together((before, change))
+        now_m = positions.exposure(position, tuple(changes.values()))
+        changed[customer] = changes, now_m
+        change_m = now_m - was_m
     return ev.Fill(order_id, customer, name, maker.price, stake_m, change_m)
