@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from core import markets, orders, positions
+from core import ledger, markets, orders, positions
 from core.book import Book, Market, Order, Position
 from core.limits import Limits
 from core.messages import answers as an
@@ -21,8 +21,10 @@ from core.orders import Step
 from core.positions import Change
 from core.refusals import REASON_NAMES, Refusal
 
-_FILLS_MAX = 4_000
-"""Orders with which those of a batch are matched at the most, each with its share: one event holds them."""
+_FILLS_MAX = 3_000
+"""Orders with which those of a batch are matched at the most, each with its share: one event holds them. The last match
+across selections may pass it, by a few hundred makers at the most: an event of 3 500 is 760 kB.
+"""
 
 
 def decide(book: Book, limits: Limits, command: co.BatchOrders, digest: int, now_ms: int) -> ev.OrderBatch | Refusal:
@@ -38,10 +40,12 @@ def decide(book: Book, limits: Limits, command: co.BatchOrders, digest: int, now
     if amiss is not None:
         return amiss
     steps = []
+    share, left = _FILLS_MAX // len(command.instructions), _FILLS_MAX
     for instruction in command.instructions:
-        step = _step(book, limits, market, command, instruction, digest, now_ms)
+        step = _step(book, limits, market, command, instruction, digest, now_ms, max(0, min(share, left)))
         _STEPS[type(step)](book, step)
         steps.append(step)
+        left -= len(ledger.makers(step)) if isinstance(step, ev.OrderPlaced) else 0
     customer = book.customers[command.customer]
     return ev.OrderBatch(
         now_ms, command.id, digest, customer.id, customer.currency, market.fixture.id, market.id, tuple(steps)
@@ -86,8 +90,9 @@ def _step(
     instruction: co.Instruction,
     digest: int,
     now_ms: int,
+    fills_max: int,
 ) -> Step:
-    decided: Step | Refusal = _instructed(book, limits, market, command, instruction, digest, now_ms)
+    decided: Step | Refusal = _instructed(book, limits, market, command, instruction, digest, now_ms, fills_max)
     if not isinstance(decided, Refusal):
         return decided
     name = instruction.id if isinstance(instruction, co.Place | co.Replace) else ""
@@ -104,8 +109,8 @@ def _instructed(
     instruction: co.Instruction,
     digest: int,
     now_ms: int,
+    fills_max: int,
 ) -> Any:  # an event or a Refusal
-    fills_max = _FILLS_MAX // len(command.instructions)
     if isinstance(instruction, co.Place):
         refusal = _taken_id(book, instruction.id)
         placing = _placing(command, instruction)

@@ -265,3 +265,21 @@ def test_a_refused_batch_is_refused_the_same_again(world: World) -> None:
     first = batch(world, "ann", _back("a", 30_100), atomic=True, id="x")
     assert batch(world, "ann", _back("a", 30_100), atomic=True, id="x") == first
     world.check()
+
+
+def test_one_event_holds_a_batch_even_where_each_order_is_matched_across_many_selections() -> None:
+    """The longest ids there are; a message of NATS takes 1 MiB, and a journal's event has to fit."""
+    names = tuple(f"s{number:063}" for number in range(100))
+    maker, taker = "m" * 64, "t" * 64
+    world = World()
+    for name in (maker, taker):
+        world.customer(name, 10**9)
+    exchange(world, names=names)
+    for number, name in enumerate(names[1:]):
+        placed(world, maker, name, "back", 10_000_000, 100_000, id=f"o{number:063}")
+    answer = batch(world, taker, *(_back(f"t{number:063}", 11_000, 10_000, names[0]) for number in range(200)))
+    reports = _reports(answer)
+    assert [report.matched_m for report in reports] == [10_000] * 31 + [0] * 169
+    assert {(report.status, report.lapsed_m, report.why) for report in reports[31:]} == {("lapsed", 10_000, "many")}
+    assert len(msgspec.msgpack.encode(world.events[-1])) < 1_000_000
+    world.check()
