@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from core import ledger, markets, orders, positions
-from core.book import Book, Market, Order, Position
+from core.book import Book, Customer, Market, Order, Position
 from core.limits import Limits
 from core.messages import answers as an
 from core.messages import commands as co
@@ -154,7 +154,7 @@ def _uncovered(book: Book, limits: Limits, market: Market, command: co.BatchOrde
     position = positions.of(market, customer.id) or Position(customer, market)
     changes: list[Change] = []
     gone: set[str] = set()
-    placed = 0
+    placed: dict[str, int] = {}
     for index, instruction in enumerate(command.instructions):
         order = None
         if not isinstance(instruction, co.Place):
@@ -178,16 +178,31 @@ def _uncovered(book: Book, limits: Limits, market: Market, command: co.BatchOrde
                 return asked._replace(leg=index)
             if order is not None and orders.waits(asked):
                 return orders.NOT_REPLACED._replace(leg=index)
-            placed += 1
-            if customer.resting + placed > limits.orders_customer_max:
-                return Refusal(Rejection.TOO_MANY, index, limit=limits.orders_customer_max, detail="orders")
-            if len(book.orders) + placed > limits.orders_max:
-                return Refusal(Rejection.TOO_MANY, index, limit=limits.orders_max, detail="orders")
+            placed[placing.selection] = placed.get(placing.selection, 0) + 1
+            full = _full(book, limits, market, customer, placing, placed)
+            if full is not None:
+                return full._replace(leg=index)
             risk_m = positions.open_m(asked.side, placing.price, placing.stake_m, on_close=placing.kind == "on_close")
             changes.append(positions.rests(placing.selection, asked.side, risk_m))
         refusal = orders.cover(customer, positions.exposure(position, changes) - position.exposure_m, now_ms)
         if refusal is not None:
             return refusal._replace(leg=index)
+    return None
+
+
+def _full(
+    book: Book, limits: Limits, market: Market, customer: Customer, placing: co.PlaceOrder, placed: dict[str, int]
+) -> Refusal | None:
+    """The bounds of memory, the orders before it counted in; `placed`: how many by selection."""
+    assert market.exchange is not None
+    count = sum(placed.values())
+    if customer.resting + count > limits.orders_customer_max:
+        return Refusal(Rejection.TOO_MANY, limit=limits.orders_customer_max, detail="orders")
+    if len(book.orders) + count > limits.orders_max:
+        return Refusal(Rejection.TOO_MANY, limit=limits.orders_max, detail="orders")
+    closing = orders.closing(market.exchange, placing.selection) + placed[placing.selection]
+    if "on_close" in {placing.kind, placing.persistence} and closing > limits.orders_on_close_max:
+        return Refusal(Rejection.TOO_MANY, limit=limits.orders_on_close_max, detail="orders on close")
     return None
 
 

@@ -245,6 +245,16 @@ def test_an_atomic_batch_keeps_within_the_bounds_of_memory_or_is_refused_whole(w
     world.check()
 
 
+@pytest.mark.parametrize("fields", [{"kind": "on_close"}, {"persistence": "on_close"}])
+def test_an_atomic_batch_counts_its_own_orders_that_take_the_starting_price(fields: dict[str, Any]) -> None:
+    world = floor("ann", starting_price=True)
+    world.engine.limits = limits(orders_on_close_max=2)
+    many = [_back(f"o{number}", **fields) for number in range(3)]
+    assert refused(batch(world, "ann", *many, atomic=True)) == "TOO_MANY"
+    assert _words(batch(world, "ann", *many)) == ["resting", "resting", "TOO_MANY"]
+    world.check()
+
+
 @pytest.mark.parametrize("restarted", [False, True], ids=["at once", "after a restart"])
 @pytest.mark.parametrize("atomic", [False, True])
 def test_a_batch_that_is_sent_again_is_answered_the_same(world: World, atomic: bool, restarted: bool) -> None:  # noqa: FBT001
