@@ -194,7 +194,7 @@ def apply_starting_price(book: Book, event: ev.StartingPriceMatched) -> None:
 def _lapses(order: Order, why: int) -> bool:
     """Whether an order lapses for this reason; those for the close live on until it comes, or the market is over.
 
-    Nothing can come of one on a selection that is withdrawn, not even of one that still waits for its delay.
+    One that still waits for its delay lapses like one that rests: it was priced before something material happened.
     """
     if not order.stake_m:
         return False
@@ -202,8 +202,6 @@ def _lapses(order: Order, why: int) -> bool:
         return True
     if order.on_close:
         return why == Why.TURNED
-    if order.waits is not None:
-        return False
     return why != Why.TURNED or order.persistence != Persistence.PERSIST
 
 

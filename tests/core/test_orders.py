@@ -597,6 +597,10 @@ def test_an_order_that_only_adds_to_the_book_may_be_exempt(
 
 WAITED: list[tuple[str, Callable[[World], Any], str]] = [
     ("the market is suspended meanwhile", lambda world: world.desk(co.SuspendMarket, MATCH), "MARKET_SUSPENDED"),
+    ("something material happens, and the market is open again", lambda world: (
+        world.desk(co.SuspendMarket, MATCH, lapse=True), world.run(), world.desk(co.OpenMarket, MATCH)), ""),
+    ("another selection is withdrawn", lambda world: world.desk(
+        co.WithdrawSelection, MATCH, selection="away", price=0, at_ms=NOON, reduction_bp=3_000), ""),
     ("it has results meanwhile", lambda world: world.settle(MATCH, won("home")), ""),
     ("its customer cancels it", lambda world: _cancel(world, "ann", "x"), ""),
     ("its customer cancels all", lambda world: world.command(co.CancelOrders, customer="ann"), ""),
