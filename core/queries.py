@@ -121,13 +121,19 @@ def get_account(book: Book, _: Limits, query: qu.GetAccount, __: int) -> an.Answ
 
 
 def get_order(book: Book, _: Limits, query: qu.GetOrder, __: int) -> an.Answer:
-    """An order the engine holds; one that was refused, or of which nothing is left, by its answer."""
+    """An order the engine holds; one that was refused, or of which nothing is left, by its answer.
+
+    What came in to rest or to wait does neither any more, and nothing of it was matched, or it would be held.
+    """
     order = book.orders.get(query.order)
     if order is not None:
         return order_state(order)
     answered = book.answers.get(query.order)
-    if answered is not None and isinstance(answered.answer, an.Rejected | an.OrderReport):
+    if answered is not None and isinstance(answered.answer, an.Rejected):
         return answered.answer
+    if answered is not None and isinstance(answered.answer, an.OrderReport):
+        report = answered.answer
+        return report if report.status == "lapsed" else replace(report, status="done", until_ms=0)
     return Refusal(Rejection.ORDER_UNKNOWN).answer(query.order)
 
 

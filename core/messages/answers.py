@@ -184,6 +184,7 @@ class OrderReport(Struct, frozen=True, gc=False, tag="order", tag_field="type", 
     """What became of an order when it came in. `status`: "resting", "matched", "lapsed" or "waiting" (in play).
 
     What is neither matched nor lapsed rests, or waits: for the in-play delay until `until_ms`, or for the close.
+    `order.get` says "done" of one of which nothing was matched and nothing rests any more.
     """
 
     id: str

@@ -726,3 +726,32 @@ def test_an_order_is_told_as_it_stands() -> None:
     world.settle(MATCH, lost("home"), won("away"))
     assert (position(world, "ann").net_m, position(world, "bob").net_m) == (-200, 200)
     world.check()
+
+
+ENDED: list[tuple[str, Callable[[World], Any], str]] = [
+    ("he took it back", lambda world: _cancel(world, "ann", "x"), "done"),
+    ("it has another price", lambda world: _replace(world, "ann", "x", 40_000), "done"),
+    ("it lapsed", lambda world: world.desk(co.SuspendMarket, MATCH, lapse=True), "done"),
+    ("its market is settled", lambda world: world.settle(MATCH, won("home")), "done"),
+    ("it rests", lambda _: None, "resting"),
+]
+
+
+@pytest.mark.parametrize(("rule", "happens", "status"), ENDED, ids=[case[0] for case in ENDED])
+def test_an_order_of_which_nothing_is_left_is_not_told_to_rest(
+    rule: str, happens: Callable[[World], Any], status: str
+) -> None:
+    world = floor("ann")
+    report = placed(world, "ann", "home", "back", 30_000, 500, id="x")
+    happens(world)
+    world.run()
+    assert _state(world, "x").status == status, rule
+    assert placed(world, "ann", "home", "back", 30_000, 500, id="x") == report
+
+
+def test_an_order_that_lapsed_while_it_waited_is_not_told_to_wait() -> None:
+    world = _in_play()
+    placed(world, "ann", "home", "back", 30_000, 800, id="x")
+    world.desk(co.SuspendMarket, MATCH, lapse=True)
+    world.run()
+    assert _state(world, "x") == OrderReport("x", NOON, "done")
