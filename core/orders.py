@@ -14,7 +14,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from core import ledger, markets, matching, positions, protection
+from core import accounts, ledger, markets, matching, positions, protection
 from core.book import Book, Customer, Exchange, Market, Order, Persistence, Position, Selection, Trade
 from core.exchange.ladder import OffLadder
 from core.limits import Limits
@@ -579,12 +579,7 @@ def decide_cancel_all(
     book: Book, _: Limits, command: co.CancelOrders, digest: int, now_ms: int
 ) -> list[ev.Event] | Refusal:
     """What rests of all his orders, a market an event; the last one is the command's."""
-    customer = book.customers[command.customer]
-    found = [
-        (position.market, [order for order in position.orders.values() if order.stake_m])
-        for (fixture, market), position in (customer.positions or {}).items()
-        if position.resting and command.fixture in ("", fixture) and command.market in ("", market)
-    ]
+    found = _resting(book.customers[command.customer], command.fixture, command.market)
     if not found:
         return Refusal(Rejection.ORDER_UNKNOWN)
     if command.market and not command.fixture:
@@ -593,6 +588,38 @@ def decide_cancel_all(
     count, stake_m = sum(len(event.orders) for event in events), sum(event.stake_m for event in events)
     last = cancelled(*found[-1], ev.Why.CUSTOMER, now_ms, command.id, digest)
     return [*events, replace(last, orders_before=count, stake_before_m=stake_m)]
+
+
+def _resting(customer: Customer, fixture: str = "", market: str = "") -> list[tuple[Market, list[Order]]]:
+    """A customer's orders that rest or wait, by market; everywhere, or where it is said."""
+    return [
+        (position.market, [order for order in position.orders.values() if order.stake_m])
+        for (of_fixture, of_market), position in (customer.positions or {}).items()
+        if position.resting and fixture in ("", of_fixture) and market in ("", of_market)
+    ]
+
+
+def decide_exclude(
+    book: Book, limits: Limits, command: co.ExcludeCustomer, digest: int, now_ms: int
+) -> list[ev.Event] | Refusal:
+    """A time-out or a self-exclusion: a match is a bet, so nothing of his may rest any more (RULEBOOK 7)."""
+    event = protection.decide_exclude(book, limits, command, digest, now_ms)
+    return event if isinstance(event, Refusal) else _barred(book.customers[command.customer], event, now_ms)
+
+
+def decide_status(
+    book: Book, limits: Limits, command: co.SetCustomerStatus, digest: int, now_ms: int
+) -> list[ev.Event] | Refusal:
+    """A customer is suspended, his orders with him, or no longer."""
+    event = accounts.decide_status(book, limits, command, digest, now_ms)
+    if isinstance(event, Refusal):
+        return event
+    return _barred(book.customers[command.customer], event, now_ms) if command.suspended else [event]
+
+
+def _barred(customer: Customer, event: ev.Event, now_ms: int) -> list[ev.Event]:
+    """His orders first: should an append part them, the command is still to be answered, and asked again."""
+    return [*(cancelled(market, each, ev.Why.BARRED, now_ms) for market, each in _resting(customer)), event]
 
 
 def apply_cancelled(book: Book, event: ev.OrdersCancelled) -> None:

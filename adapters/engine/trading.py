@@ -52,7 +52,11 @@ class Trading:
         self._orders: dict[str, _Change] = {}
         self._positions: dict[tuple[str, str, str], ev.PositionSettled] = {}
         """By fixture, market and customer."""
-        self._of_command: dict[type, Callable[[Any], None]] = {ev.OrderPlaced: self._makers, ev.OrderBatch: self._batch}
+        self._of_command: dict[type, Callable[[Any], None]] = {
+            ev.OrderPlaced: self._makers,
+            ev.OrderBatch: self._batch,
+            ev.OrdersCancelled: self._cancelled,
+        }
         self._hearers: dict[type, Callable[[Any], None]] = {
             ev.OrderPlaced: self._placed,
             ev.OrdersCancelled: self._cancelled,

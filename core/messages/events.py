@@ -705,6 +705,8 @@ class Why(IntEnum):
     """The house's own price has moved."""
     MANY = 10
     """It has been matched with as many orders as one event holds."""
+    BARRED = 11
+    """Its customer may not bet any more: suspended, in a time-out, self-excluded."""
 
 
 class Fill(Struct, frozen=True, gc=False, array_like=True):

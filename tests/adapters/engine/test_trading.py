@@ -67,6 +67,14 @@ async def listed(r: Rig, customer: str) -> Any:
     return await r.ask("order.list", PLACE | {"customer": customer})
 
 
+async def test_who_is_barred_is_told_which_orders_went_with_it() -> None:
+    r = await trading()
+    orders = [await place(r, "anna", "back", 20_000, 1_000), await place(r, "anna", "back", 21_000, 1_000)]
+    await done(r, "desk.customer.status", customer="anna", suspended=True, reason="documents")
+    found = [(notice["id"], notice["status"], notice["why"]) for notice in told(r, "anna")]
+    assert found == [(order, "done", "barred") for order in orders]
+
+
 async def test_what_his_own_request_answers_is_not_told() -> None:
     r = await trading()
     resting = await place(r, "anna", "back", 20_000, 1_000)
