@@ -17,7 +17,7 @@ from math import gcd, lcm, prod
 from typing import NamedTuple
 
 from core.exchange.ladder import Ladder, Side
-from core.units import PRICE_ONE
+from core.units import PRICE_ONE, payout_down
 
 
 class Offer(NamedTuple):
@@ -37,6 +37,8 @@ class Crossing(NamedTuple):
 
 
 NOTHING = Crossing(0, ())
+_TRIED = 64
+"""Stakes that are tried, from the greatest down, times the offers: so nine in ten small orders of three are matched."""
 
 
 def implied_price(prices: Sequence[int]) -> tuple[int, int] | None:
@@ -68,8 +70,9 @@ def cross(side: Side, stake_m: int, price: int, offers: Sequence[Offer]) -> Cros
     """How much of a taker's stake can be matched at this price with one order on each other selection, at its price.
 
     The price is no better for the taker than the implied one (`offered_price`). As much as the offers have, and whole
-    minor units allow: if the makers' stakes, rounded for the book, do not cover the payouts, the greatest stake that
-    needs no rounding. That may be none; at a rung that is worse for the taker less is needed.
+    minor units allow: if the makers' stakes, rounded for the book, do not cover the payouts, a few less, for which they
+    do, or the greatest stake that needs no rounding. That may be none; at a rung that is worse for the taker less is
+    needed.
     """
     implied = implied_price([offer.price for offer in offers])
     assert implied is not None, offers
@@ -77,19 +80,24 @@ def cross(side: Side, stake_m: int, price: int, offers: Sequence[Offer]) -> Cros
     assert price * below <= above if side == Side.BACK else price * below >= above, (price, implied)
     most_m = min(stake_m, *(offer.stake_m * offer.price // price for offer in offers))
     exact_m = most_m - most_m % lcm(*(offer.price // gcd(offer.price, price) for offer in offers))
-    for taken_m in (most_m, exact_m):
+    tried = max(1, _TRIED // len(offers))
+    for taken_m in (*range(most_m, max(0, most_m - tried), -1), exact_m):
         others_m = _others(side, taken_m * price, offers)
-        if taken_m and house_least(side, Offer(price, taken_m), _matched(offers, others_m)) >= 0:
+        if all(others_m) and house_least(side, Offer(price, taken_m), _matched(offers, others_m)) >= 0:
             return Crossing(taken_m, others_m)
     return NOTHING
 
 
-def house_least(side: Side, taker: Offer, makers: Sequence[Offer]) -> Fraction:
-    """What the book is left with when the worst selection for it wins, in minor units; all have this side."""
+def house_least(side: Side, taker: Offer, makers: Sequence[Offer]) -> int:
+    """What the book is left with when the worst selection for it wins, in minor units; all have this side.
+
+    A payout is rounded down, for a layer as for a backer. In a dead heat, or where a part is void, what is paid out is
+    rounded once more, and in: so nothing is lost there either.
+    """
     orders = (taker, *makers)
     stakes_m = sum(order.stake_m for order in orders)
-    payouts = [Fraction(order.stake_m * order.price, PRICE_ONE) for order in orders]
-    return stakes_m - max(payouts) if side == Side.BACK else min(payouts) - stakes_m
+    payouts_m = [payout_down(order.stake_m, order.price, PRICE_ONE) for order in orders]
+    return stakes_m - max(payouts_m) if side == Side.BACK else min(payouts_m) - stakes_m
 
 
 def _others(side: Side, payout: int, offers: Sequence[Offer]) -> tuple[int, ...]:

@@ -108,9 +108,10 @@ def test_an_implied_price_is_rounded_against_the_taker(
         # as far as the offers reach
         (BACK, 1_000, 33_750, ((27_000, 100), (30_000, 95)), Crossing(80, (100, 90))),
         (BACK, 1_000, 33_750, ((27_000, 110), (30_000, 90)), Crossing(80, (100, 90))),
-        # 81 at 3.5 would need 101.25 twice: the greatest stake that needs no rounding
-        (BACK, 81, 35_000, ((28_000, 1_000), (28_000, 1_000)), Crossing(80, (100, 100))),
-        (BACK, 3, 35_000, ((28_000, 1_000), (28_000, 1_000)), NOTHING),
+        # 81 at 3.5 pay 283, as all have staked; 82 would pay 287 and be staked 286
+        (BACK, 81, 35_000, ((28_000, 1_000), (28_000, 1_000)), Crossing(81, (101, 101))),
+        (BACK, 82, 35_000, ((28_000, 1_000), (28_000, 1_000)), Crossing(81, (101, 101))),
+        (BACK, 3, 35_000, ((28_000, 1_000), (28_000, 1_000)), Crossing(1, (1, 1))),
         (LAY, 81, 35_000, ((28_000, 1_000), (28_000, 1_000)), Crossing(80, (100, 100))),
         # off the ladder, 3.375 becomes 3.35: 268 is paid, 99.26 and 89.33 are the makers'
         (BACK, 80, 33_500, ((27_000, 1_000), (30_000, 1_000)), Crossing(80, (99, 89))),
@@ -119,6 +120,10 @@ def test_an_implied_price_is_rounded_against_the_taker(
         # two selections: a back of the one is a lay of the other
         (BACK, 100, 20_000, ((20_000, 40),), Crossing(40, (40,))),
         (BACK, 100, 15_000, ((30_000, 40),), Crossing(80, (40,))),
+        # nobody is matched with nothing: 1 at 1.5 pays 1, of which the other side would have none
+        (BACK, 1, 15_000, ((30_000, 40),), NOTHING),
+        # 150 to 147 would be paid a unit more than all have staked
+        (BACK, 150, 29_600, ((26_000, 1_000), (36_000, 1_000)), Crossing(146, (166, 120))),
     ],
 )
 def test_stakes_are_matched_across(
