@@ -51,6 +51,11 @@ _KILLED = Matched([], [], 0, ev.Why.KILLED)
 FILLS_MAX = 1_000
 """Orders with which one is matched at the most; what is left of it lapses. An event of so many is 65 kB."""
 
+_PASSED_MAX = 50
+"""Orders too small to be matched across that one order steps over at the most."""
+_PRICES_TRIED = 3
+"""Prices at which a match across selections is tried."""
+
 
 def match(asked: Asked) -> Matched:
     """Whom an order is matched with, and why its rest lapses, if it does."""
@@ -141,6 +146,10 @@ class _Queue:
     def price(self) -> int | None:
         return None if self.first is None else self.first.price
 
+    def payout(self) -> int:
+        """What its first order is paid if it wins, x 10 000."""
+        return 0 if self.first is None else self.first.price * self.left_m
+
 
 def _across(asked: Asked, book: OrderBook | None, others: list[OrderBook]) -> Matched:
     """Step by step, each with the better of the best direct order and of one on each other selection."""
@@ -149,7 +158,7 @@ def _across(asked: Asked, book: OrderBook | None, others: list[OrderBook]) -> Ma
     queues = [_Queue(other, side) for other in others]
     fills: list[tuple[RestingOrder, int, int]] = []
     crosses: list[tuple[int, int, list[tuple[RestingOrder, int]]]] = []
-    left_m, across = command.stake_m, True
+    left_m, passed, across = command.stake_m, 0, True
     while left_m:
         if len(fills) + len(crosses) * len(others) >= asked.fills_max:
             return Matched(fills, crosses, command.stake_m - left_m, ev.Why.MANY)
@@ -158,14 +167,16 @@ def _across(asked: Asked, book: OrderBook | None, others: list[OrderBook]) -> Ma
         if implied is not None and (maker is None or not _takes(side, maker.price, implied)):
             if not _takes(side, implied, command.price):
                 break
-            found = _cross(asked, left_m, implied, queues)
-            across = bool(found.stake_m)
-            if across:
+            price, found = _cross(asked, left_m, implied, queues, maker)
+            if found.stake_m:
                 makers = [queue.first for queue in queues if queue.first is not None]
-                crosses.append((implied, found.stake_m, list(zip(makers, found.others_m, strict=True))))
+                crosses.append((price, found.stake_m, list(zip(makers, found.others_m, strict=True))))
                 for queue, stake_m in zip(queues, found.others_m, strict=True):
                     queue.take(stake_m)
                 left_m -= found.stake_m
+            else:
+                passed += 1
+                across = passed <= _PASSED_MAX and _pass_smallest(asked, left_m * price, queues)
             continue
         if maker is None or not _takes(side, maker.price, command.price):
             break
@@ -178,12 +189,46 @@ def _across(asked: Asked, book: OrderBook | None, others: list[OrderBook]) -> Ma
     return Matched(fills, crosses, command.stake_m - left_m, None)
 
 
-def _cross(asked: Asked, left_m: int, price: int, queues: list[_Queue]) -> Crossing:
-    """A match with the first order of each queue; none with an order of the same customer's."""
+def _cross(
+    asked: Asked, left_m: int, price: int, queues: list[_Queue], direct: RestingOrder | None
+) -> tuple[int, Crossing]:
+    """A match with the first order of each queue, at a price; none with an order of the same customer's.
+
+    Where whole minor units allow none at the implied price, it is one a few prices worse for the taker, if he takes
+    that and the best direct order is not better.
+    """
+    side, ladder = asked.side, asked.exchange.ladder
     makers = [(queue.first, queue.left_m) for queue in queues if queue.first is not None]
     if any(maker.customer == asked.command.customer for maker, _ in makers):
-        return crossing.NOTHING
-    return crossing.cross(asked.side, left_m, price, [Offer(maker.price, stake_m) for maker, stake_m in makers])
+        return price, crossing.NOTHING
+    offers = [Offer(maker.price, stake_m) for maker, stake_m in makers]
+    worse: int | None = price
+    for _ in range(_PRICES_TRIED):
+        if worse is None or not _takes(side, worse, asked.command.price):
+            break
+        if direct is not None and _takes(side, direct.price, worse):
+            break
+        found = crossing.cross(side, left_m, worse, offers)
+        if found.stake_m:
+            return worse, found
+        worse = ladder.against_taker(side, worse - 1 if side is BACK else worse + 1)
+    return price, crossing.NOTHING
+
+
+def _pass_smallest(asked: Asked, payout: int, queues: list[_Queue]) -> bool:
+    """Step over the smallest of the first orders, which is too small to be matched across in whole minor units.
+
+    Else whoever leaves a minor unit at the best price would stop all that stand behind him. False: it is not that, but
+    what is left of the taker, which pays `payout` x 10 000, or an order of his own.
+    """
+    firsts = [queue.first for queue in queues if queue.first is not None]
+    if any(maker.customer == asked.command.customer for maker in firsts):
+        return False
+    smallest = min(queues, key=_Queue.payout)
+    if payout <= smallest.payout():
+        return False
+    smallest.take(smallest.left_m)
+    return True
 
 
 def with_exposures(asked: Asked, found: Matched) -> tuple[tuple[ev.Fill, ...], tuple[ev.Cross, ...]]:

@@ -767,3 +767,53 @@ def test_an_order_that_lapsed_while_it_waited_is_not_told_to_wait() -> None:
     world.desk(co.SuspendMarket, MATCH, lapse=True)
     world.run()
     assert _state(world, "x") == OrderReport("x", NOON, "done")
+
+
+# Matches across selections (RULEBOOK 6); the price implied by 2.7 and 3.0 is 3.35.
+
+
+def _implying(*ahead: Asked) -> World:
+    """Backs of home at 2.7 and of draw at 3.0, 1 000.00 each, behind backs of draw of others."""
+    world = floor("ann", "bob", "eve", cross=True)
+    for number, (customer, side, price, stake_m) in enumerate(ahead):
+        placed(world, customer, "draw", side, price, 100, id=f"ahead{number}")
+        world.command(co.ReduceOrder, customer=customer, order=f"ahead{number}", by_m=100 - stake_m)
+    placed(world, "ann", "home", "back", 27_000, 20_000, id="home")
+    placed(world, "ann", "draw", "back", 30_000, 20_000, id="draw")
+    return world
+
+
+AHEAD: list[tuple[str, list[Asked], int]] = [
+    ("nothing stands before them", [], 33_500),
+    ("a minor unit at the same price", [("eve", "back", 30_000, 1)], 33_500),
+    ("a minor unit at a better one", [("eve", "back", 29_600, 1)], 33_500),
+    ("several", [("eve", "back", 29_600, 1), ("eve", "back", 29_800, 2), ("eve", "back", 30_000, 1)], 33_500),
+]
+
+
+@pytest.mark.parametrize(("rule", "ahead", "price"), AHEAD, ids=[case[0] for case in AHEAD])
+def test_an_order_too_small_to_be_matched_across_does_not_stop_those_behind(
+    rule: str, ahead: list[Asked], price: int
+) -> None:
+    world = _implying(*ahead)
+    report = placed(world, "bob", "away", "back", 30_000, 5_000)
+    assert (report.status, report.matched_m, report.price) == ("matched", 5_000, price), rule
+    world.check()
+
+
+def test_his_own_order_is_not_stepped_over() -> None:
+    world = _implying(("bob", "back", 30_000, 1))
+    assert placed(world, "bob", "away", "back", 30_000, 5_000).status == "resting"
+    world.check()
+
+
+def test_where_whole_minor_units_allow_no_match_at_the_implied_price_it_is_a_price_worse() -> None:
+    """4.9 and 2.8 imply 2.28, where no payouts of some 2.28 cover the stakes. At 2.30 they do: 2.30, 2.30 and 2.32."""
+    world = floor("ann", "bob", cross=True)
+    placed(world, "ann", "home", "lay", 49_000, 1_000)
+    placed(world, "ann", "draw", "lay", 28_000, 1_000)
+    report = placed(world, "bob", "away", "lay", 24_000, 100)
+    assert (report.status, report.matched_m, report.price) == ("matched", 100, 23_000)
+    placed(world, "bob", "away", "lay", 22_800, 100)
+    assert levels(world, "away") == ((), ((22_800, 100),))
+    world.check()
