@@ -78,8 +78,8 @@ def _matched(asked: Asked) -> Matched:
     if exchange.terms.cross and len(books) >= exchange.outcomes - 1:
         others = _others(asked)
         implied = _implied(asked, [other.best(side) for other in others]) if others else None
-        if implied is not None and _takes(side, implied, command.price):
-            return _across(asked, book, others)
+        if implied is not None and (command.fill_or_kill or _takes(side, implied, command.price)):
+            return _filled_enough(command, _across(asked, book, others))
     if book is None:
         return UNMATCHED if not command.fill_or_kill else _KILLED
     if command.fill_or_kill:
@@ -103,7 +103,7 @@ def _resting(book: OrderBook, order_id: str) -> RestingOrder:
 def _others(asked: Asked) -> list[OrderBook]:
     """The books of all other selections that can win, if each has an order on this side; else none."""
     exchange, market = asked.exchange, asked.market
-    if market.winners != 1 or asked.command.fill_or_kill:
+    if market.winners != 1:
         return []
     found, own = [], asked.selection
     for selection in market.selections.values():
@@ -125,6 +125,31 @@ def _implied(asked: Asked, prices: list[int | None]) -> int | None:
 
 def _takes(side: Side, price: int, limit: int) -> bool:
     return price >= limit if side is BACK else price <= limit
+
+
+def _better(side: Side, price: int, limit: int) -> int:
+    """By how much a price is better for a taker than his limit."""
+    return price - limit if side is BACK else limit - price
+
+
+def _wanted(command: co.PlaceOrder, side: Side, price: int, left_m: int, room: int) -> int:
+    """How much of an order takes a price. Of a fill-or-kill the limit is that of the average: it takes a worse one too,
+    as far as better ones have made room for it (core/exchange/orderbook.py, `fill_or_kill`).
+    """
+    better = _better(side, price, command.price)
+    if better >= 0:
+        return left_m
+    return min(left_m, room // -better) if command.fill_or_kill else 0
+
+
+def _filled_enough(command: co.PlaceOrder, found: Matched) -> Matched:
+    """A fill-or-kill of which too little would be matched is not matched at all; of another nothing rests."""
+    if not command.fill_or_kill or found.matched_m == command.stake_m:
+        return found
+    why = found.why or ev.Why.KILLED
+    if found.matched_m < (command.fill_min_m or command.stake_m):
+        return Matched([], [], 0, why)
+    return Matched(found.fills, found.crosses, found.matched_m, why)
 
 
 class _Queue:
@@ -158,34 +183,38 @@ def _across(asked: Asked, book: OrderBook | None, others: list[OrderBook]) -> Ma
     queues = [_Queue(other, side) for other in others]
     fills: list[tuple[RestingOrder, int, int]] = []
     crosses: list[tuple[int, int, list[tuple[RestingOrder, int]]]] = []
-    left_m, passed, across = command.stake_m, 0, True
+    left_m, room, passed, across = command.stake_m, 0, 0, True
     while left_m:
         if len(fills) + len(crosses) * len(others) >= asked.fills_max:
             return Matched(fills, crosses, command.stake_m - left_m, ev.Why.MANY)
         implied = _implied(asked, [queue.price for queue in queues]) if across else None
         maker = direct.first
         if implied is not None and (maker is None or not _takes(side, maker.price, implied)):
-            if not _takes(side, implied, command.price):
+            wanted_m = _wanted(command, side, implied, left_m, room)
+            if not wanted_m:
                 break
-            price, found = _cross(asked, left_m, implied, queues, maker)
+            price, found = _cross(asked, wanted_m, implied, queues, maker)
             if found.stake_m:
                 makers = [queue.first for queue in queues if queue.first is not None]
                 crosses.append((price, found.stake_m, list(zip(makers, found.others_m, strict=True))))
                 for queue, stake_m in zip(queues, found.others_m, strict=True):
                     queue.take(stake_m)
                 left_m -= found.stake_m
+                room += found.stake_m * _better(side, price, command.price)
             else:
                 passed += 1
-                across = passed <= _PASSED_MAX and _pass_smallest(asked, left_m * price, queues)
+                across = passed <= _PASSED_MAX and _pass_smallest(asked, wanted_m * price, queues)
             continue
-        if maker is None or not _takes(side, maker.price, command.price):
+        wanted_m = 0 if maker is None else _wanted(command, side, maker.price, left_m, room)
+        if maker is None or not wanted_m:
             break
         if maker.customer == command.customer:
             return Matched(fills, crosses, command.stake_m - left_m, ev.Why.SELF_MATCH)
-        stake_m = min(left_m, direct.left_m)
+        stake_m = min(wanted_m, direct.left_m)
         fills.append((maker, maker.price, stake_m))
         direct.take(stake_m)
         left_m -= stake_m
+        room += stake_m * _better(side, maker.price, command.price)
     return Matched(fills, crosses, command.stake_m - left_m, None)
 
 
@@ -202,16 +231,17 @@ def _cross(
     if any(maker.customer == asked.command.customer for maker, _ in makers):
         return price, crossing.NOTHING
     offers = [Offer(maker.price, stake_m) for maker, stake_m in makers]
-    worse: int | None = price
+    tried = price
     for _ in range(_PRICES_TRIED):
+        found = crossing.cross(side, left_m, tried, offers)
+        if found.stake_m:
+            return tried, found
+        worse = ladder.against_taker(side, tried - 1 if side is BACK else tried + 1)
         if worse is None or not _takes(side, worse, asked.command.price):
             break
         if direct is not None and _takes(side, direct.price, worse):
             break
-        found = crossing.cross(side, left_m, worse, offers)
-        if found.stake_m:
-            return worse, found
-        worse = ladder.against_taker(side, worse - 1 if side is BACK else worse + 1)
+        tried = worse
     return price, crossing.NOTHING
 
 

@@ -817,3 +817,31 @@ def test_where_whole_minor_units_allow_no_match_at_the_implied_price_it_is_a_pri
     placed(world, "bob", "away", "lay", 22_800, 100)
     assert levels(world, "away") == ((), ((22_800, 100),))
     world.check()
+
+
+EITHER: list[tuple[str, list[Asked], int, int, int, tuple[int, int, str]]] = [
+    ("the implied price is enough", [], 33_500, 5_000, 0, (5_000, 33_500, "")),
+    ("it is not", [], 34_000, 5_000, 0, (0, 0, "killed")),
+    ("it is better than the direct one", [("eve", "lay", 32_000, 5_000)], 32_000, 5_000, 0, (5_000, 33_500, "")),
+    ("the direct one goes first where it is better", [("eve", "lay", 35_000, 5_000)], 32_000, 5_000, 0,
+        (5_000, 35_000, "")),
+    ("on average they are enough", [("eve", "lay", 35_000, 1_000)], 34_000, 2_000, 0, (2_000, 34_250, "")),
+    ("not for so much", [("eve", "lay", 35_000, 1_000)], 34_000, 4_000, 0, (0, 0, "killed")),
+    ("as far as the average allows", [("eve", "lay", 35_000, 1_000)], 34_000, 4_000, 3_000, (3_000, 34_000, "killed")),
+    ("before a match with himself", [("bob", "lay", 35_000, 1_000)], 33_500, 2_000, 0, (0, 0, "self_match")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "direct", "price", "stake_m", "least_m", "becomes"), EITHER, ids=[case[0] for case in EITHER]
+)
+def test_fill_or_kill_takes_the_better_of_direct_and_implied(
+    rule: str, direct: list[Asked], price: int, stake_m: int, least_m: int, becomes: tuple[int, int, str]
+) -> None:
+    world = _implying()
+    for customer, side, offered, offered_m in direct:
+        placed(world, customer, "away", side, offered, offered_m)
+    report = placed(world, "bob", "away", "back", price, stake_m, fill_or_kill=True, fill_min_m=least_m)
+    assert (report.matched_m, report.price, report.why) == becomes, rule
+    assert report.matched_m + report.lapsed_m == stake_m
+    world.check()
