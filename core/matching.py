@@ -82,11 +82,12 @@ def _matched(asked: Asked) -> Matched:
             return _filled_enough(command, _across(asked, book, others))
     if book is None:
         return UNMATCHED if not command.fill_or_kill else _KILLED
+    most = asked.fills_max + 1  # with one more than an event holds it is known that the rest lapses
     if command.fill_or_kill:
         least_m = command.fill_min_m or command.stake_m
-        found = book.fill_or_kill(command.id, command.customer, side, command.price, command.stake_m, least_m)
+        found = book.fill_or_kill(command.id, command.customer, side, command.price, command.stake_m, least_m, most)
     else:
-        found = book.match(command.id, command.customer, side, command.price, command.stake_m)
+        found = book.match(command.id, command.customer, side, command.price, command.stake_m, most)
     if not found.fills and found.lapse is None:
         return UNMATCHED
     fills = [(_resting(book, fill.maker), fill.price, fill.stake_m) for fill in found.fills]

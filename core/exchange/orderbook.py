@@ -37,6 +37,8 @@ from core.exchange.ladder import Side
 _BACK, _LAY = Side.BACK, Side.LAY
 _NEVER = -(2**62)
 """A rank below that of any price."""
+UNBOUNDED = 2**62
+"""Fills that nobody has: whoever decides on an event names what it can hold, and no more orders are looked at."""
 _GONE_MIN = 16
 """So few cancelled orders are left where they are: it is not worth the walk."""
 
@@ -183,7 +185,9 @@ class OrderBook:
         """The ids of a customer's orders, for cancelling them all. It looks at every order of the book."""
         return [order.id for order in self._orders.values() if order.customer == customer]
 
-    def match(self, order_id: str, customer: str, side: Side, price: int, stake_m: int) -> Match:
+    def match(
+        self, order_id: str, customer: str, side: Side, price: int, stake_m: int, fills_max: int = UNBOUNDED
+    ) -> Match:
         """How an order would be matched that comes in now, at its price or better."""
         if side is _BACK:
             half, worst = self._lays, price
@@ -208,10 +212,19 @@ class OrderBook:
                     return Match(tuple(fills), stake_m)
                 left_m -= given_m
                 fills.append(Fill(maker.id, order_id, offered, given_m))
+                if len(fills) >= fills_max:
+                    return Match(tuple(fills), stake_m - left_m)
         return Match(tuple(fills), stake_m - left_m)
 
     def fill_or_kill(
-        self, order_id: str, customer: str, side: Side, price: int, stake_m: int, fill_min_m: int
+        self,
+        order_id: str,
+        customer: str,
+        side: Side,
+        price: int,
+        stake_m: int,
+        fill_min_m: int,
+        fills_max: int = UNBOUNDED,
     ) -> Match:
         """How an order would be matched of which nothing is to rest, and less than `fill_min_m` not to be matched.
 
@@ -232,7 +245,7 @@ class OrderBook:
                 fills.append(Fill(maker.id, order_id, maker.price, taken_m))
             room += taken_m * better
             left_m -= taken_m
-            if not left_m or taken_m < wanted_m:
+            if not left_m or taken_m < wanted_m or len(fills) >= fills_max:
                 break
         if stake_m - left_m < fill_min_m:
             return _ALL_KILLED if lapse is Lapse.KILLED else Match(lapse=lapse)

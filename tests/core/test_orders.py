@@ -769,6 +769,28 @@ def test_an_order_that_lapsed_while_it_waited_is_not_told_to_wait() -> None:
     assert _state(world, "x") == OrderReport("x", NOON, "done")
 
 
+@pytest.mark.parametrize(
+    ("rule", "fields", "matched_m", "why"),
+    [
+        ("what is left lapses", {}, 100_000, "many"),
+        ("all of it or nothing", {"fill_or_kill": True}, 0, "killed"),
+        ("so much at the least, and it is there", {"fill_or_kill": True, "fill_min_m": 100_000}, 100_000, "many"),
+        ("it is not", {"fill_or_kill": True, "fill_min_m": 100_001}, 0, "killed"),
+    ],
+)
+def test_an_order_is_matched_with_as_many_others_as_one_event_holds(
+    rule: str, fields: dict[str, Any], matched_m: int, why: str
+) -> None:
+    world = World(orders_customer_max=2_000)
+    for name in ("ann", "bob"):
+        world.customer(name, 10**6)
+    exchange(world, cross=False)
+    for _ in range(1_001):
+        placed(world, "ann", "home", "lay", 30_000, 100)
+    report = placed(world, "bob", "home", "back", 30_000, 100_100, **fields)
+    assert (report.matched_m, report.lapsed_m, report.why) == (matched_m, 100_100 - matched_m, why), rule
+
+
 # Matches across selections (RULEBOOK 6); the price implied by 2.7 and 3.0 is 3.35.
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from core.exchange.ladder import Side
-from core.exchange.orderbook import UNMATCHED, Fill, Lapse, Match, Order, Taken
+from core.exchange.orderbook import UNBOUNDED, UNMATCHED, Fill, Lapse, Match, Order, Taken
 
 
 class PlainBook:
@@ -38,11 +38,13 @@ class PlainBook:
     def orders_of(self, customer: str) -> list[str]:
         return [order.id for order in self.orders if order.customer == customer]
 
-    def match(self, order_id: str, customer: str, side: Side, price: int, stake_m: int) -> Match:
+    def match(
+        self, order_id: str, customer: str, side: Side, price: int, stake_m: int, fills_max: int = UNBOUNDED
+    ) -> Match:
         fills: list[Fill] = []
         for maker in self._makers(side):
             left_m = stake_m - _sum(fills)
-            if not left_m or not _accepts(side, price, maker.price):
+            if not left_m or not _accepts(side, price, maker.price) or len(fills) == fills_max:
                 break
             if maker.customer == customer:
                 return Match(tuple(fills), _sum(fills), Lapse.SELF_MATCH)
@@ -50,7 +52,14 @@ class PlainBook:
         return Match(tuple(fills), _sum(fills)) if fills else UNMATCHED
 
     def fill_or_kill(
-        self, order_id: str, customer: str, side: Side, price: int, stake_m: int, fill_min_m: int
+        self,
+        order_id: str,
+        customer: str,
+        side: Side,
+        price: int,
+        stake_m: int,
+        fill_min_m: int,
+        fills_max: int = UNBOUNDED,
     ) -> Match:
         """Minor unit by minor unit, for as long as the average keeps."""
         units: list[tuple[Order, int]] = []
@@ -66,7 +75,7 @@ class PlainBook:
                     break
                 units.append((maker, maker.price))
                 taken += 1
-            if taken < maker.stake_m:
+            if taken < maker.stake_m or len(dict.fromkeys(order.id for order, _ in units)) == fills_max:
                 break
         if len(units) < fill_min_m:
             return Match(lapse=lapse)

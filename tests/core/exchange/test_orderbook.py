@@ -90,6 +90,15 @@ class TestMatching:
         assert book.fill_or_kill("t", "taker", BACK, 20_000, 12, 1).matched_m == 12
         assert state(book) == before
 
+    @pytest.mark.parametrize("fills_max", [1, 2, 3, 4])
+    def test_no_more_orders_are_looked_at_than_an_event_holds(self, book: AnyBook, fills_max: int) -> None:
+        rested(book, LAY, (20_200, 10), (20_000, 10), (20_000, 10))
+        most_m = min(30, 10 * fills_max)
+        assert book.match("t", "taker", BACK, 20_000, 40, fills_max).matched_m == most_m
+        killed = book.fill_or_kill("t", "taker", BACK, 20_000, 40, 10, fills_max)
+        assert (killed.matched_m, killed.lapse) == (most_m, Lapse.KILLED)
+        assert len(killed.fills) == min(3, fills_max)
+
 
 class TestSelfMatch:
     def test_what_would_meet_the_same_customer_lapses(self, book: AnyBook) -> None:
