@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from core import clearing, markets, orders, placing
-from core.book import Bet, BetLeg, Book, Exchange, Market, Order, PendingBet, Persistence, System
+from core.book import Bet, BetLeg, Book, Exchange, Market, Order, PendingBet, Persistence, Position, System
 from core.exchange.ladder import Side
 from core.liability import leg_result
 from core.limits import Limits
@@ -159,8 +159,8 @@ def order_state(order: Order) -> an.OrderState:
     )
 
 
-def get_orders(book: Book, _: Limits, query: qu.GetOrders, __: int) -> an.Answer:
-    """A customer's orders in a market."""
+def get_orders(book: Book, limits: Limits, query: qu.GetOrders, _: int) -> an.Answer:
+    """A customer's orders in a market: those that rest, and of the others the latest."""
     customer = book.customers.get(query.customer)
     if customer is None:
         return Refusal(Rejection.CUSTOMER_UNKNOWN).answer("")
@@ -170,8 +170,28 @@ def get_orders(book: Book, _: Limits, query: qu.GetOrders, __: int) -> an.Answer
     position = (customer.positions or {}).get((query.fixture, query.market))
     if position is None:
         return an.Orders(customer.id, (), 0, 0, 0)
-    states = tuple(order_state(order) for order in position.orders.values())
-    return an.Orders(customer.id, states, position.exposure_m, position.net_m, position.commission_m)
+    states = tuple(order_state(order) for order in _listed(position, limits.orders_listed_max))
+    older = len(position.orders) - len(states)
+    return an.Orders(
+        customer.id, states, position.exposure_m, position.net_m, position.commission_m, older_orders=older
+    )
+
+
+def _listed(position: Position, most: int) -> list[Order]:
+    """As many of a customer's orders as one answer holds, in the order in which they came."""
+    resting = min(position.resting, most)
+    done = most - resting
+    found = []
+    for order in reversed(position.orders.values()):
+        if order.stake_m and resting:
+            found.append(order)
+            resting -= 1
+        elif not order.stake_m and done:
+            found.append(order)
+            done -= 1
+        if not (resting or done):
+            break
+    return found[::-1]
 
 
 def get_book(book: Book, limits: Limits, query: qu.GetBook, now_ms: int) -> an.Answer:

@@ -239,7 +239,7 @@ class OrderState(Struct, frozen=True, gc=False, tag="order_state", tag_field="ty
 
 
 class Orders(Struct, frozen=True, gc=False, tag="order_states", tag_field="type"):
-    """A customer's orders in a market, in the order in which they came."""
+    """A customer's orders in a market, in the order in which they came: all that rest or wait, the latest others."""
 
     customer: str
     orders: tuple[OrderState, ...]
@@ -250,6 +250,8 @@ class Orders(Struct, frozen=True, gc=False, tag="order_states", tag_field="type"
     """What the market, if it is settled, has brought him, and the commission on it."""
     sequence: int = 0
     """Of the last notice to him on `orders.<customer>`: what later ones say is newer than this."""
+    older_orders: int = 0
+    """How many he has had matched there that are not in the list; `order.get` tells each."""
 
 
 Level = tuple[int, int]

@@ -12,7 +12,7 @@ import pytest
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.answers import Cancelled, Done, OrderReport, OrderState
-from core.messages.queries import GetOrder
+from core.messages.queries import GetOrder, GetOrders
 from core.messages.rejections import Rejection
 from tests.core.trading import CASH_M, MATCH, exchange, floor, held, levels, order, placed, position
 from tests.core.world import NOON, World, limits, lost, refused, won
@@ -738,6 +738,25 @@ def test_an_order_is_told_as_it_stands() -> None:
     world.settle(MATCH, lost("home"), won("away"))
     assert (position(world, "ann").net_m, position(world, "bob").net_m) == (-200, 200)
     world.check()
+
+
+@pytest.mark.parametrize(
+    ("rule", "listed_max", "listed", "older"),
+    [
+        ("all of them", 5, ["o1", "o3", "o4", "o5", "o6"], 0),
+        ("what rests, and the latest others", 4, ["o1", "o4", "o5", "o6"], 1),
+        ("what rests goes first", 2, ["o1", "o6"], 3),
+    ],
+)
+def test_a_list_of_orders_has_what_rests_and_as_many_others_as_one_answer_holds(
+    rule: str, listed_max: int, listed: list[str], older: int
+) -> None:
+    world = floor("ann", "bob")
+    _home(world, ("ann", "back", 50_000, 100), ("bob", "lay", 40_000, 500))
+    _home(world, *[("ann", "back", 40_000, 100)] * 3, ("ann", "lay", 20_000, 100))
+    world.engine.limits = limits(orders_listed_max=listed_max)
+    answer: Any = world.send(GetOrders("ann", "match", "winner"))
+    assert ([order.id for order in answer.orders], answer.older_orders) == (listed, older), rule
 
 
 ENDED: list[tuple[str, Callable[[World], Any], str]] = [
