@@ -21,10 +21,16 @@ RATE_ONE = 1_000_000
 """The rate of the book's own currency: minor units of it for 1 000 000 minor units of another."""
 MONEY_MAX = 10**15
 """The largest sum a single message may name, in minor units; sums of 9 000 such still fit a signed 64-bit integer."""
+ORDER_STAKE_MAX = 9 * 10**11
+"""The largest stake of an order, minor units: at the greatest price of a ladder, 1000, stake x price x 10 000, which
+snapshots keep, still fits a signed 64-bit integer."""
 
 Price = Annotated[int, Meta(ge=PRICE_MIN, le=PRICE_MAX, description="Decimal odds x 10 000, e.g. 21500 is 2.15.")]
 OfferedPrice = Annotated[int, Meta(ge=0, le=PRICE_MAX, description="Decimal odds x 10 000; 0: no price.")]
 Money = Annotated[int, Meta(ge=1, le=MONEY_MAX, description="Minor units of the account's currency, above zero.")]
+OrderStake = Annotated[
+    int, Meta(ge=1, le=ORDER_STAKE_MAX, description="Minor units of the book's currency, above zero.")
+]
 Millis = Annotated[int, Meta(ge=0, le=10**14, description="Milliseconds since 1970-01-01 UTC.")]
 Count = Annotated[int, Meta(ge=0, le=2**62)]
 # "$" alone would let a line break through at the end.

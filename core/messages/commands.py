@@ -26,6 +26,7 @@ from core.units import (
     OfferedPrice,
     OptionalCurrency,
     OptionalId,
+    OrderStake,
     Price,
 )
 
@@ -114,7 +115,7 @@ class PlaceOrder(Command, frozen=True, gc=False):
     market: Key
     selection: Key
     side: Literal["back", "lay"]
-    stake_m: Money
+    stake_m: OrderStake
     """The backer's; of a lay at the starting price what the layer may lose."""
     price: OfferedPrice = 0
     """On the market's ladder. A back takes it or a higher one, a lay it or a lower one; 0: on close at any price."""
@@ -169,7 +170,7 @@ class Place(Struct, frozen=True, gc=False, forbid_unknown_fields=True, tag="plac
     id: Key
     selection: Key
     side: Literal["back", "lay"]
-    stake_m: Money
+    stake_m: OrderStake
     price: OfferedPrice = 0
     kind: Literal["limit", "on_close"] = "limit"
     persistence: Literal["lapse", "persist", "on_close"] = "lapse"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from core.units import MONEY_MAX, OptionalId
+from core.units import ORDER_STAKE_MAX, OptionalId
 
 
 class ExchangeTerms(Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
@@ -23,5 +23,5 @@ class ExchangeTerms(Struct, frozen=True, gc=False, forbid_unknown_fields=True, o
     """Orders at the starting price are taken; they are matched with each other at the turn in-play."""
     house: OptionalId = ""
     """The customer's account for which the market's own prices are laid into the book; empty: they are not."""
-    house_stake_m: Annotated[int, Meta(ge=0, le=MONEY_MAX)] = 0
+    house_stake_m: Annotated[int, Meta(ge=0, le=ORDER_STAKE_MAX)] = 0
     """The most that is laid of a selection at a time, backer's stake."""

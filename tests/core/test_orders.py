@@ -886,3 +886,29 @@ def test_fill_or_kill_takes_the_better_of_direct_and_implied(
     assert (report.matched_m, report.price, report.why) == becomes, rule
     assert report.matched_m + report.lapsed_m == stake_m
     world.check()
+
+
+def test_the_largest_stake_at_the_greatest_price_is_kept_as_exactly_as_any_other() -> None:
+    world = World()
+    for name in ("ann", "bob"):
+        world.customer(name, 10**15)
+    exchange(world, cross=False)
+    placed(world, "ann", "home", "lay", 10_000_000, 10**12 // 2 - 1)
+    placed(world, "bob", "home", "back", 10_000_000, 10**12 // 2 - 1, id="x")
+    assert held(world, "x").paid == 4_999_999_999_990_000_000
+    world.check()
+
+
+@pytest.mark.parametrize("kind", [co.PlaceOrder, co.Place])
+@pytest.mark.parametrize(("stake_m", "taken"), [(900_000_000_000, True), (900_000_000_001, False)])
+def test_a_larger_one_is_malformed(kind: type[Any], stake_m: int, taken: bool) -> None:  # noqa: FBT001
+    asked = {"id": "x", "selection": "home", "side": "back", "price": 30_000, "stake_m": stake_m}
+    if kind is co.Place:
+        asked |= {"do": "place"}
+    else:
+        asked |= {"expires_ms": NOON, "customer": "ann", "fixture": "match", "market": "winner"}
+    if taken:
+        assert msgspec.convert(asked, kind).stake_m == stake_m
+    else:
+        with pytest.raises(msgspec.ValidationError, match="stake_m"):
+            msgspec.convert(asked, kind)
