@@ -122,8 +122,8 @@ class Engine:
         known: Known | None = (
             book.bets.get(command.id)
             or book.pending.get(command.id)
-            or book.answers.get(command.id)
             or book.orders.get(command.id)
+            or book.answers.get(command.id)  # last: it may be past, of an earlier use of the id
         )
         if known is not None and (type(known) is not Answered or known.expires_ms > now_ms):
             if known.digest != content:

@@ -718,6 +718,18 @@ def test_an_order_that_has_waited_is_answered_the_same_while_it_is_held_and_afte
     world.check()
 
 
+def test_an_order_under_an_id_whose_earlier_answer_is_past_is_placed_once() -> None:
+    world = floor("ann")
+    placed(world, "ann", "home", "back", 30_000, 500, id="x")
+    _cancel(world, "ann", "x")
+    world.wait(world.engine.limits.retention_ms + 1)
+    report = placed(world, "ann", "home", "back", 31_000, 500, id="x")
+    assert placed(world, "ann", "home", "back", 31_000, 500, id="x") == report
+    assert refused(order(world, "ann", "home", "back", 32_000, 500, id="x")) == "DUPLICATE_ID"
+    assert levels(world) == (((31_000, 500),), ())
+    world.check()
+
+
 def test_another_content_under_an_orders_id_is_refused() -> None:
     world = floor("ann", "bob")
     _home(world, ("ann", "back", 30_000, 500))
