@@ -255,7 +255,7 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
     _traded(book, market, event.exchange)
     typed(book, market, event.market_type)
     market.patterns = liability.patterns(market)
-    if market.stakes_m or market.place_stakes_m:
+    if market.stakes_m or market.place_stakes_m or market.liability_m:
         liability.refit(book, fixture)
     elif market.gridded:
         fixture.grid = None  # its bets are gone, its place in the grid is still of its old selections

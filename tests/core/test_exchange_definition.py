@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from core.messages import commands as co
 from core.messages.commands import NamedSelection
 from core.messages.terms import ExchangeTerms
+from tests.core.trading import MATCH, exchange
 from tests.core.world import World
 
 
@@ -25,4 +28,19 @@ def test_another_outcome_makes_what_was_covered_by_all_others_cost_again() -> No
     world.done(co.DefineMarket, fixture="match", market="winner", **fields)
     world.run()
     assert (world.of("ann").exposure_m, world.of("bob").exposure_m) == (2_000, 0)
+    world.check()
+
+
+def test_with_another_number_of_winners_what_the_house_has_laid_can_cost_something_else() -> None:
+    """Nothing of it is matched yet: 500 at 2.0 on each of two, of which both may win now."""
+    world = World()
+    world.customer("house", 10**6)
+    terms: dict[str, Any] = {"house": "house", "house_stake_m": 500}
+    exchange(world, **terms)
+    for name in ("home", "draw"):
+        world.price(MATCH, name, 20_000)
+    world.run()
+    assert world.at(MATCH).liability_m == 500
+    exchange(world, winners=2, **terms)
+    assert world.at(MATCH).liability_m == 1_000
     world.check()
