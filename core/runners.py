@@ -44,12 +44,18 @@ def deduction(price: int) -> int:
 def withdrawal_event(
     market: Market, selection_id: str, price: int, at_ms: int, origin: Origin, reduction_bp: int = 0
 ) -> ev.SelectionWithdrawn | Refusal:
-    """A runner is withdrawn, if it is one and that is new; told again at another price or time, a correction."""
+    """A runner is withdrawn, if it is one and that is new; told again at another price or time, a correction.
+
+    In an exchange market a time that is still to come counts as now: its orders lapse now, and what is matched after
+    that is priced without him.
+    """
     selection = market.selections.get(selection_id)
     if selection is None:
         return Refusal(Rejection.SELECTION_UNKNOWN)
     if not at_ms:
         return Refusal(Rejection.DEFINITION_NOT_VALID, detail="at_ms: when it was withdrawn")
+    if market.exchange is not None:
+        at_ms = min(at_ms, origin.now_ms)
     percent = deduction(price)
     if (selection.withdrawn_ms, selection.deduction_pc, selection.reduction_bp) == (at_ms, percent, reduction_bp):
         return Refusal(Rejection.NOTHING_TO_CHANGE)

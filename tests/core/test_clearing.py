@@ -388,3 +388,21 @@ def test_of_an_exchange_market_ladder_and_house_stay_as_they_are() -> None:
     world.run()
     world.settle(MATCH, lost("home"), won("draw"))
     world.check()
+
+
+def test_what_is_matched_after_a_withdrawal_keeps_its_price_though_it_was_told_for_later() -> None:
+    """A provider's clock may be ahead of ours; what rested lapsed when it was told."""
+    world = floor("ann", "bob")
+    placed(world, "bob", "home", "lay", 30_000, 100)
+    placed(world, "ann", "home", "back", 30_000, 100)
+    world.wait(10)
+    fields = {"selection": "away", "price": 0, "at_ms": world.now + 5_000, "reduction_bp": 2_500}
+    world.desk(co.WithdrawSelection, MATCH, **fields)
+    world.run()
+    world.wait(10)
+    placed(world, "bob", "home", "lay", 20_000, 100)
+    placed(world, "ann", "home", "back", 20_000, 100)
+    world.check()
+    world.settle(MATCH, won("home"))
+    assert position(world, "ann").net_m == 100 * 125 // 100 + 100
+    world.check()
