@@ -174,12 +174,13 @@ def standing(market: Market, trade: Trade) -> int | None:
 
     A withdrawn selection's matches are void, the others' from before fall by its reduction factor, in a win market from
     2.5 % on (RULEBOOK 6), to no less than 1.01. A match across selections stands for as long as just these can win: the
-    house stood between, and would be left with whatever another one brings.
+    house stood between, and would be left with whatever another one brings; a runner that came and went since has no
+    part in it.
     """
     if market.cancels and market.cancels_at(trade.ts_ms):
         return None
-    if trade.across and trade.across != running(market):
-        return None
+    if trade.across:
+        return trade.price if trade.across == running(market) else None
     price = trade.price
     for selection in market.selections.values():
         if not selection.withdrawn_ms:

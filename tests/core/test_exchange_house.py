@@ -32,6 +32,14 @@ def _added(world: World) -> None:
     world.run()
 
 
+def _came_and_went(world: World) -> None:
+    _added(world)
+    world.wait(1)
+    fields = {"selection": "other", "price": 0, "at_ms": world.now, "reduction_bp": 2_500}
+    world.desk(co.WithdrawSelection, MATCH, **fields)
+    world.run()
+
+
 def _nothing(_: World) -> None:
     """As it was matched."""
 
@@ -47,6 +55,7 @@ CASES: list[tuple[str, Callable[[World], None], tuple[Result, ...]]] = [
     ("withdrawn before", _withdrawn(-10), (won("home"),)),
     ("withdrawn after", _withdrawn(10), (won("home"),)),
     ("another selection wins", _added, (won("other"),)),
+    ("another selection came and went", _came_and_went, (won("home"),)),
 ]
 
 
