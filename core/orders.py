@@ -487,7 +487,7 @@ def _still_waits(book: Book, order_id: str) -> bool:
 def due(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
     """What becomes of the orders whose delay is over, in order of time; each event applied before the next.
 
-    Decided in full again: the market may be suspended by now, or have moved.
+    Decided in full again: the market may have moved. A suspension meanwhile refuses it, lifted or not (RULEBOOK 3).
     """
     while book.waiting and book.waiting[0][0] <= now_ms:
         order = book.orders.get(heappop(book.waiting)[-1])
@@ -495,6 +495,8 @@ def due(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
             continue
         command = order.waits.command
         asked = read(book, limits, command, now_ms, order)
+        if not isinstance(asked, Refusal) and order.selection.market.suspended_ms >= order.ts_ms:
+            asked = Refusal(Rejection.MARKET_SUSPENDED)
         event = asked if isinstance(asked, Refusal) else _decide(asked, order.digest, now_ms)
         if isinstance(event, Refusal):
             reason = event.reason.value

@@ -609,6 +609,8 @@ def test_an_order_that_only_adds_to_the_book_may_be_exempt(
 
 WAITED: list[tuple[str, Callable[[World], Any], str]] = [
     ("the market is suspended meanwhile", lambda world: world.desk(co.SuspendMarket, MATCH), "MARKET_SUSPENDED"),
+    ("the market is suspended meanwhile, and open again", lambda world: (
+        world.desk(co.SuspendMarket, MATCH), world.desk(co.OpenMarket, MATCH)), "MARKET_SUSPENDED"),
     ("something material happens, and the market is open again", lambda world: (
         world.desk(co.SuspendMarket, MATCH, lapse=True), world.run(), world.desk(co.OpenMarket, MATCH)), ""),
     ("another selection is withdrawn", lambda world: world.desk(
