@@ -7,7 +7,7 @@ from fractions import Fraction
 from random import Random
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core import ledger
@@ -202,23 +202,23 @@ class Room:
 
     def follow(self) -> None:
         """New events: whatever was accepted or offered is within each limit, or has not raised what was above it."""
-        taken = []
         for event in self.world.events[self.read :]:
             bet = event.bet if isinstance(event, ev.BetOffered) else event
             if isinstance(event, ev.ReferralAnswered) and event.action != "decline":
                 self.waived.add(event.bet)
             elif isinstance(bet, ev.BetAccepted):
+                # One by one: of two that were decided at once the first may raise what the second lowers.
+                before = self.losses()
                 self.counted[bet.id] = self.counts(bet)
-                taken.append(bet)
+                after = self.losses()
+                for leg in bet.legs:
+                    self._within(bet, leg, before, after)
             elif isinstance(event, ev.BetRejected):
                 self.counted.pop(event.id, None)
             elif isinstance(event, ev.BetSettled) and event.status != ev.BetStatus.OPEN:
                 self.counted.pop(event.bet, None)
         self.read = len(self.world.events)
-        before, self.before = self.before, self.losses()
-        for bet in taken:
-            for leg in bet.legs:
-                self._within(bet, leg, before, self.before)
+        self.before = self.losses()
 
     def counts(self, event: ev.BetAccepted) -> Counted:
         legs = [
@@ -229,9 +229,7 @@ class Room:
         return Counted(event.customer, bet, Fraction(event.rate, 1_000_000))
 
     def _within(self, event: ev.BetAccepted, leg: ev.AcceptedLeg, before: Losses, after: Losses) -> None:
-        counted = self.counted.get(event.id)
-        if counted is None:
-            return
+        counted = self.counted[event.id]
         most = self.tree.most(event.customer, BY_PATH[leg.fixture, leg.market], leg.selection, self.world.now)
         stake_m, payout_m = most.pop(("stake",)), most.pop(("payout",))
         if event.id not in self.waived:
@@ -439,6 +437,20 @@ _moves = st.lists(st.tuples(st.sampled_from(_kinds), st.integers(0, 2**32)), min
 
 @settings(max_examples=150, deadline=None, print_blob=True)
 @given(_limits, _above, _moves)
+@example(
+    # Two bets that have waited are decided at once: the first raises what the second lowers.
+    {
+        "stake_max_m": 500,
+        "payout_max_m": 1_000,
+        "liability_selection_max_m": 500,
+        "liability_market_max_m": 500,
+        "liability_fixture_max_m": 500,
+        "liability_customer_max_m": 1_990,
+        "liability_book_max_m": 893,
+    },
+    (0, 0, 0, 0),
+    [*[("bet", 0)] * 6, ("bet", 1_288), ("bet", 7_074_037), ("limit", 71_987_050), ("wait", 0)],
+)
 def test_limits_hold_at_every_level_and_refusals_are_exact(
     limits: dict[str, int], above: tuple[int, ...], moves: list[tuple[str, int]]
 ) -> None:
