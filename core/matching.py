@@ -51,7 +51,7 @@ _KILLED = Matched([], [], 0, ev.Why.KILLED)
 FILLS_MAX = 1_000
 """Orders with which one is matched at the most; what is left of it lapses. An event of so many is 65 kB."""
 
-_PASSED_MAX = 50
+_PASSED_MAX = 200
 """Orders too small to be matched across that one order steps over at the most."""
 _PRICES_TRIED = 3
 """Prices at which a match across selections is tried."""
