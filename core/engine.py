@@ -372,7 +372,7 @@ DECIDERS: dict[type, Callable[[Book, Limits, Any, int, int], ev.Event | list[ev.
     co.ConfirmOwnLimit: protection.decide_confirm,
     co.ExcludeCustomer: orders.decide_exclude,
     co.SetCustomerStatus: orders.decide_status,
-    co.VerifyCustomer: protection.decide_verify,
+    co.VerifyCustomer: orders.decide_verify,
     co.SetCustomerFactor: limiting.decide_factor,
     co.SetLimit: limiting.decide_limit,
     co.SetRate: rates.decide,

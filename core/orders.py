@@ -619,6 +619,17 @@ def decide_status(
     return _barred(book.customers[command.customer], event, now_ms) if command.suspended else [event]
 
 
+def decide_verify(
+    book: Book, limits: Limits, command: co.VerifyCustomer, digest: int, now_ms: int
+) -> list[ev.Event] | Refusal:
+    """Who a customer is was checked, or is not any more, and only those who are known may bet."""
+    event = protection.decide_verify(book, limits, command, digest, now_ms)
+    if isinstance(event, Refusal):
+        return event
+    unknown = limits.verified_only and not command.verified
+    return _barred(book.customers[command.customer], event, now_ms) if unknown else [event]
+
+
 def _barred(customer: Customer, event: ev.Event, now_ms: int) -> list[ev.Event]:
     """His orders first: should an append part them, the command is still to be answered, and asked again."""
     return [*(cancelled(market, each, ev.Why.BARRED, now_ms) for market, each in _resting(customer)), event]

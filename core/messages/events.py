@@ -706,7 +706,7 @@ class Why(IntEnum):
     MANY = 10
     """It has been matched with as many orders as one event holds."""
     BARRED = 11
-    """Its customer may not bet any more: suspended, in a time-out, self-excluded."""
+    """Its customer may not bet any more: not verified, suspended, in a time-out, self-excluded."""
 
 
 class Fill(Struct, frozen=True, gc=False, array_like=True):

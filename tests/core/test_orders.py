@@ -464,6 +464,17 @@ def test_who_may_not_bet_has_no_orders_that_could_be_matched(what: str) -> None:
     world.check()
 
 
+@pytest.mark.parametrize(("verified_only", "resting"), [(True, 0), (False, 1)])
+def test_where_only_the_verified_may_bet_who_is_not_any_more_has_no_orders(verified_only: bool, resting: int) -> None:  # noqa: FBT001
+    world = floor("ann")
+    world.done(co.VerifyCustomer, customer="ann", verified=True, reason="")
+    world.engine.limits = limits(verified_only=verified_only)
+    _home(world, ("ann", "back", 30_000, 500))
+    world.done(co.VerifyCustomer, customer="ann", verified=False, reason="")
+    assert world.of("ann").resting == resting
+    world.check()
+
+
 def test_a_customer_who_may_bet_again_keeps_his_orders() -> None:
     world = floor("ann")
     _home(world, ("ann", "back", 30_000, 500))
