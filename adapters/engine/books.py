@@ -69,12 +69,19 @@ class Books:
         self._waiting: dict[Key, Market] = {}
         """Markets to be looked at; which selections, their exchanges know."""
         self._shown: dict[Key, _Shown] = {}
+        self._again: set[Key] = set()
+        """Markets of which readers may hold what an engine before has told; not shown in this term yet."""
         self._stale: dict[Key, dict[str, None]] = {}
         """Selections whose near and far prices are older than their books."""
         self._due_ms = 0
         self._near_far_due_ms = 0
         self.images: list[BookImage] = []
         """What has been shown since the owner took the list."""
+
+    def show_all(self, every: Iterable[Market]) -> None:
+        """After a start: these are shown anew, even where they are over."""
+        self.note(every)
+        self._again.update(self._waiting)
 
     def note(self, touched: Iterable[Market]) -> None:
         """Markets that may have another status."""
@@ -125,8 +132,9 @@ class Books:
             exchange.changed.clear()
             self._stale.pop(key, None)
             image = self._look_at_all(market, exchange, now_ms)
-            if shown is None and _is_done(image, exchange):
+            if shown is None and key not in self._again and _is_done(image, exchange):
                 return 1
+            self._again.discard(key)
             self._shown[key] = image
             self._version = image.version = self._next_version()
             self._send(key, image, image.image(key), outbox)

@@ -45,10 +45,13 @@ class Publisher:
         self._books = Books(engine, settings, metrics)
 
     def show_all(self, markets: Iterable[Market]) -> None:
-        """After a start: every market that is not over is shown anew, as far as each turn allows."""
-        open_markets = [market for market in markets if not market.closed_ms]
-        self._waiting.update({(market.fixture.id, market.id): market for market in open_markets})
-        self._books.note(open_markets)
+        """After a start: every market is shown anew, as far as each turn allows.
+
+        One that is over too: the engine before may have died before it could say so, and nothing more would be said.
+        """
+        every = list(markets)
+        self._waiting.update({(market.fixture.id, market.id): market for market in every})
+        self._books.show_all(every)
 
     def take_images(self) -> list[OddsImage | BookImage]:
         """What has been shown since they were last taken: for Redis, once it is stored."""

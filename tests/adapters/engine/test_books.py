@@ -20,10 +20,10 @@ from core.exchange.ladder import Side
 from core.messages import commands as co
 from core.messages.answers import BookImage, BookLevels
 from core.messages.queries import GetBook
+from tests.adapters.engine.following import Books, Message, Reader
 from tests.core import trading
 from tests.core.world import NOON, lost, won
 
-Message = dict[str, Any]
 CUSTOMERS = ("anna", "bob", "carl", "dora", "emil")
 PRICES = (18_000, 18_500, 19_000, 19_500, 20_000, 20_200, 20_400, 21_000)
 
@@ -60,36 +60,7 @@ def sent(outbox: Outbox) -> list[Message]:
     return [msgspec.json.decode(payload) for payload in books]
 
 
-class Reader:
-    """Does what the docstring tells readers to do."""
-
-    def __init__(self) -> None:
-        self.head: Message = {}
-        self.books: dict[str, tuple[dict[int, int], dict[int, int], int, int]] = {}
-
-    def hear(self, message: Message) -> bool:
-        """Whether the message could be used."""
-        if message["type"] == "book":
-            self.books = {
-                name: (dict(backs), dict(lays), near, far) for name, backs, lays, near, far in message["books"]
-            }
-            self.head = message
-            return True
-        if message["version"] <= self.head["version"]:
-            return True
-        if message["base"] != self.head["version"]:
-            return False
-        for name, *sides, near, far in message["books"]:
-            for held, changed in zip(self.books[name][:2], sides, strict=True):
-                held |= dict(changed)
-                for price in [price for price, stake_m in held.items() if not stake_m]:
-                    del held[price]
-            self.books[name] = (*self.books[name][:2], near, far)
-        self.head |= {name: message[name] for name in ("version", "market_version", "status", "in_play")}
-        return True
-
-
-def engines(held: Engine, depth: int) -> dict[str, tuple[dict[int, int], dict[int, int], int, int]]:
+def engines(held: Engine, depth: int) -> Books:
     """The books as the engine has them."""
     market = held.book.fixtures["match"].markets["winner"]
     exchange = market.exchange
@@ -264,6 +235,24 @@ def test_after_a_start_versions_go_on_from_a_new_term() -> None:
     (again,) = r.collect()
     assert again["version"] == ((image["version"] >> 32) + 1 << 32) + 1
     assert again["books"] == image["books"]
+
+
+def test_after_a_start_a_market_that_is_over_is_shown_once_more() -> None:
+    """The engine before may have died between the end of a market and the word of it."""
+    r = Rig()
+    r.order("anna", "back", 20_000, 500)
+    (image,) = r.collect()
+    r.world.results(trading.MATCH, won("home"), lost("draw"), lost("away"))
+    r.world.run()
+    r.world.engine.start("engine-2", "0", r.world.now)
+    r.publisher = Publisher(r.world.engine, load(environ={}).publisher, Metrics())
+    r.publisher.show_all(r.world.book.markets())
+    (last,) = r.collect()
+    assert (last["status"], last["books"][0]) == ("settled", ["home", [], [], 0, 0])
+    assert last["version"] > image["version"]
+    r.world.book.traded["match", "winner"] = r.world.at(trading.MATCH)
+    assert r.collect() == []
+    assert r.ask() == (last, [])
 
 
 def test_the_same_is_no_difference() -> None:

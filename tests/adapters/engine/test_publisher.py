@@ -157,12 +157,20 @@ def test_an_unknown_market_is_said_to_be() -> None:
     assert Rig().ask("nowhere")[0]["reason"] == "MARKET_UNKNOWN"
 
 
-def test_after_a_start_every_market_that_is_not_over_is_shown() -> None:
+def test_after_a_start_every_market_is_shown_also_one_that_is_over() -> None:
+    """The engine before may have died between the end of a market and the word of it."""
     r = Rig(markets=3)
+    held = {subject: message["version"] for subject, message in r.collect()}
     r.do(co.SettleMarket, fixture="f", market="m1", results=(Result("home", 1), Result("away", 0)))
+    r.engine.start("engine-2", "0", NOW)
     r.engine.take_touched()
+    r.publisher = Publisher(r.engine, load(environ={}).publisher, Metrics())
     r.publisher.show_all(r.engine.book.markets())
-    assert sorted(subject for subject, _ in r.collect()) == ["odds.f.m0", "odds.f.m2"]
+    told = dict(r.collect())
+    statuses = {subject: message["status"] for subject, message in told.items()}
+    assert statuses == {"odds.f.m0": "open", "odds.f.m1": "settled", "odds.f.m2": "open"}
+    assert all(message["version"] > held[subject] for subject, message in told.items())
+    assert r.publisher._shown.keys() == {("f", "m0"), ("f", "m2")}
 
 
 def test_the_same_is_no_difference() -> None:
