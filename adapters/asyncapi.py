@@ -78,6 +78,13 @@ _FLOWS: Final[tuple[tuple[str, str, str, str, tuple[type[Struct], ...]], ...]] =
         notices.OF_ORDERS,
     ),
     (
+        "engine-started",
+        subjects.STARTED,
+        "send",
+        "An engine has begun: notices of the one before may be missing, so their readers ask anew. JSON.",
+        (answers.Started,),
+    ),
+    (
         "desk-referrals",
         subjects.REFERRALS,
         "send",

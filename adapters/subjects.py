@@ -8,6 +8,8 @@ REQUEST_SUBJECTS = ("bet.>", "order.>", "account.>", "desk.>", "odds.get")
 FEED_SUBJECTS = "feed.>"
 REFERRALS = "desk-referrals"
 """Bets that wait for a trader; not below `desk.`, which is what the desk sends."""
+STARTED = "engine-started"
+"""An engine has begun; not below `orders.` or `bets.`, where it would look like a customer's."""
 INBOX = "_INBOX"
 """How every subject begins to which answers go (config/nats/tictac.conf gives each role an inbox of its own)."""
 

@@ -32,6 +32,7 @@ from nats.js.errors import NotFoundError
 
 from adapters import bus, journal, logs, postgres, subjects
 from adapters.bus import BusError
+from adapters.codec import JSON
 from adapters.engine import http, takeover
 from adapters.engine.gateway import Gateway, Older
 from adapters.engine.images import Images
@@ -43,6 +44,7 @@ from adapters.journal import Journal, JournalError, JournalStoppedError, Stop, S
 from adapters.postgres.projector import Projector
 from config.settings import Role, Settings
 from core.engine import Engine
+from core.messages.answers import Started
 
 log = structlog.get_logger(__name__)
 ENDED: Final = 0
@@ -101,6 +103,7 @@ class Service:
         await self._lead(await self._rebuild(stream))
         _spare_the_collector()
         await self._listen()
+        self._say_started()
         self.status.waits_for = ""
         took_s = round(time.perf_counter() - began, 3)
         log.info("ready", term=self.engine.book.term, event_no=self.engine.book.event_no, seconds=took_s)
@@ -198,6 +201,12 @@ class Service:
             projector = self.status.projector = Projector(self.settings, source)
             self._run(projector.run(), "projector")
         self._run(self._watch(), "watch")
+
+    def _say_started(self) -> None:
+        """What the engine before was about to tell may be lost: whoever follows it asks anew, and is answered."""
+        started = Started(self.engine.book.term, time.time_ns() // 1_000_000)
+        self._journal.outbox.append((subjects.STARTED, JSON.encode(started)))
+        self._journal.flush()
 
     # The steps of the end.
 

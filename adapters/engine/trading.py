@@ -7,7 +7,9 @@ resume.
 
 Each customer's notices are numbered, in each term of the engine from `term << 32` on, so that a gap is seen. To resume,
 or to begin: subscribe, ask `order.list`, drop notices up to its `sequence`, apply those after it. What lies between is
-in the list; a notice after it may say again what the list has said.
+in the list; a notice after it may say again what the list has said. Of an order that the list does not have nothing is
+left. What an engine was about to tell when it died, nobody tells any more, and where no notice follows no gap is seen:
+so at the word of the next engine on `engine-started` (Started) everybody resumes.
 
 Lays of the house come and go with its prices; of them only matches are told.
 """

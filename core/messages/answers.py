@@ -432,6 +432,17 @@ class PositionNotice(Struct, frozen=True, gc=False, tag="position_notice", tag_f
     commission_m: int
 
 
+class Started(Struct, frozen=True, gc=False, tag="started", tag_field="type"):
+    """On `engine-started`: an engine takes requests from now on, in a new term.
+
+    What the one before was about to say is stored, and may never have been said, nor will it be. So whoever follows
+    `orders.<customer>` asks `order.list` now, and whoever follows `bets.<customer>` asks for the bets he waits for.
+    """
+
+    term: int
+    ts_ms: int
+
+
 class ReferredLeg(Struct, frozen=True, gc=False):
     """A leg of a bet that waits for a trader: the price asked for, and the live one."""
 

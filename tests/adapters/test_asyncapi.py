@@ -93,6 +93,7 @@ def test_what_is_told_without_a_question_is_on_its_channel() -> None:
     assert told["bets"] == ["Accepted", "CashedOutNotice", "OfferNotice", "Rejected", "SettledNotice"]
     assert told["orders"] == ["OrderNotice", "PositionNotice"]
     assert told["books"] == ["BookDelta", "BookImage"]
+    assert told["engine-started"] == ["Started"]
     assert told["desk-referrals"] == ["Referral", "ReferralEnded"]
 
 

@@ -72,6 +72,7 @@ MAY_PUBLISH = [
             "bets.c1",
             "orders.c1",
             "desk-referrals",
+            "engine-started",
             "feed-control.betfair",
             "journal.0",
             "_INBOX_gateway.x",
@@ -86,16 +87,21 @@ MUST_NOT_PUBLISH = [
         Role.GATEWAY,
         [
             *(subject for subject in REQUESTS if subject.startswith("desk.")),
-            *("feed.betfair.f1", "odds.f1.m1", "bets.c1", "orders.c1", "desk-referrals", "journal.0", "$JS.API.INFO"),
-            "_INBOX_desk.x",
+            *("feed.betfair.f1", "odds.f1.m1", "odds.f1.m1.book", "bets.c1", "orders.c1", "desk-referrals"),
+            *("engine-started", "journal.0", "$JS.API.INFO", "_INBOX_desk.x", "_INBOX_gateway.x"),
         ],
     ),
-    (Role.INGESTOR, [*REQUESTS, "odds.f1.m1", "desk-referrals", "journal.0", "$JS.API.STREAM.DELETE.FEED"]),
+    (
+        Role.INGESTOR,
+        [*REQUESTS, "odds.f1.m1", "odds.f1.m1.book", "orders.c1", "engine-started", "desk-referrals", "journal.0"],
+    ),
+    (Role.INGESTOR, ["$JS.API.STREAM.DELETE.FEED"]),
     (
         Role.DESK,
         [
             *(subject for subject in REQUESTS if not subject.startswith("desk.") and subject not in QUESTIONS),
             *("feed.betfair.f1", "desk-referrals", "bets.c1", "orders.c1", "journal.0", "$JS.API.INFO"),
+            *("odds.f1.m1", "odds.f1.m1.book", "engine-started", "_INBOX_gateway.x"),
         ],
     ),
     (Role.ENGINE, ["bet.place", "feed.betfair.f1", "desk.suspend"]),
@@ -114,9 +120,15 @@ MUST_NOT_PUBLISH = [
     ),
 ]
 MAY_SUBSCRIBE = [
-    (Role.GATEWAY, ["odds.>", "odds.f1.m1", "odds.f1.m1.book", "bets.c1", "orders.c1", "_INBOX_gateway.>"]),
+    (
+        Role.GATEWAY,
+        [
+            *("odds.>", "odds.f1.m1", "odds.f1.m1.book", "bets.c1", "orders.c1", "engine-started"),
+            "_INBOX_gateway.>",
+        ],
+    ),
     (Role.INGESTOR, ["feed-control.betfair", "_INBOX_ingestor.>"]),
-    (Role.DESK, ["odds.>", "bets.>", "orders.>", "desk-referrals", "_INBOX_desk.>"]),
+    (Role.DESK, ["odds.>", "bets.>", "orders.>", "desk-referrals", "engine-started", "_INBOX_desk.>"]),
     (Role.ENGINE, ["bet.>", "order.>", "account.>", "desk.>", "feed.>", "odds.get"]),
     (Role.AUDITOR, ["_INBOX_auditor.>"]),
     (Role.OPERATOR, [">"]),

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from adapters.embedded import NatsServer, RedisServer
 from adapters.engine.service import Service
 from config.settings import Role
-from core.messages.answers import BookImage
+from tests.adapters.engine.following import BookFollower, Reader
 from tests.adapters.engine.serving import DESK, Asker, Row, asker, running, until
-from tests.adapters.engine.test_books import CUSTOMERS, PRICES, Reader, engines
+from tests.adapters.engine.test_books import CUSTOMERS, PRICES, engines
 from tests.core.trading import NAMES
 
 PLACE: Row = {"fixture": "match", "market": "winner"}
@@ -63,41 +63,10 @@ async def trade(client: Asker, chance: random.Random, count: int) -> set[str]:
     return taken_back
 
 
-class Follower:
-    """Does what the docstrings tell: subscribes, asks for the image, and again wherever there is a gap."""
-
-    def __init__(self, client: Asker) -> None:
-        self.client = client
-        self.reader = Reader()
-        self.heard: list[Row] = []
-        self.gaps = 0
-
-    async def follow(self) -> None:
-        await self.client.client.subscribe(BOOK, cb=self._hear)
-        await self.client.client.flush()
-        await self.resume()
-
-    async def resume(self) -> None:
-        image = await self.client.ask("order.book", PLACE)
-        msgspec.convert(image, BookImage)
-        kept, self.heard = self.heard, []
-        if not self.reader.head or image["version"] >= self.reader.head["version"]:
-            assert self.reader.hear(image)
-        for message in kept:
-            self.reader.hear(message)
-
-    async def _hear(self, message: Msg) -> None:
-        delta = msgspec.json.decode(message.data)
-        self.heard.append(delta)
-        if self.reader.head and not self.reader.hear(delta):
-            self.gaps += 1
-
-    async def holds(self, service: Service) -> bool:
-        """The engine's books: it is asked once nothing changes any more."""
-        if self.reader.head and self.gaps:
-            self.gaps = 0
-            await self.resume()
-        return self.reader.books == engines(service.engine, 30)
+async def holds(follower: BookFollower, service: Service) -> bool:
+    """Whether he has the engine's books: it is asked once nothing changes any more."""
+    await follower.catch_up()
+    return follower.reader.books == engines(service.engine, 30)
 
 
 async def test_readers_hold_the_engines_books_whenever_they_came(fresh_nats: NatsServer) -> None:
@@ -106,13 +75,13 @@ async def test_readers_hold_the_engines_books_whenever_they_came(fresh_nats: Nat
     async with running(fresh_nats) as service, asker(fresh_nats) as desk, asker(fresh_nats, Role.GATEWAY) as gateway:
         await prepare(desk)
         async with asyncio.TaskGroup() as group:
-            early, late = Follower(gateway), Follower(gateway)
+            early, late = (BookFollower(gateway.client, *PLACE.values()) for _ in range(2))
             await early.follow()
             group.create_task(trade(gateway, chance, 2_000))
             await asyncio.sleep(0.2)
             await late.follow()
         for follower in (early, late):
-            await until(lambda follower=follower: follower.holds(service))  # type: ignore[misc]
+            await until(lambda follower=follower: holds(follower, service))  # type: ignore[misc]
         assert early.gaps == late.gaps == 0, f"seed {seed}"
         assert len(early.heard) < 200, "conflated: 2 000 orders within a few seconds"
 
@@ -120,15 +89,27 @@ async def test_readers_hold_the_engines_books_whenever_they_came(fresh_nats: Nat
 async def test_books_go_on_after_a_restart(fresh_nats: NatsServer) -> None:
     chance = random.Random(7)
     async with asyncio.timeout(60), asker(fresh_nats) as desk, asker(fresh_nats, Role.GATEWAY) as gateway:
-        follower = Follower(gateway)
+        follower = BookFollower(gateway.client, *PLACE.values())
         async with running(fresh_nats):
             await prepare(desk)
             await follower.follow()
             await trade(gateway, chance, 300)
         async with running(fresh_nats) as service:
             await trade(gateway, chance, 100)
-            await until(lambda: follower.holds(service))
+            await until(lambda: holds(follower, service))
             assert follower.reader.head["version"] >> 32 == 2
+
+
+async def test_an_engine_that_begins_says_so_and_answers(fresh_nats: NatsServer) -> None:
+    """Notices of the one before may be lost without a gap that anybody could see: so their readers ask anew."""
+    async with asyncio.timeout(60), asker(fresh_nats, Role.GATEWAY) as gateway:
+        begun = await gateway.client.subscribe("engine-started")
+        await gateway.client.flush()
+        for term in (1, 2):
+            async with running(fresh_nats):
+                said = msgspec.json.decode((await begun.next_msg(5)).data)
+                assert (said["type"], said["term"]) == ("started", term)
+                assert (await gateway.ask("order.list", PLACE | {"customer": "anna"}))["type"] == "rejected"
 
 
 async def test_the_books_are_in_redis_for_those_who_come_late(
