@@ -28,6 +28,7 @@ from adapters.embedded import HOST, NatsServer, PostgresServer, _spawn, free_por
 from config.settings import Role, Settings, load
 from core.engine import Engine
 from core.limits import Limits
+from core.messages.events import Event
 
 DEADLINE_S = 20.0
 """For anything that takes a second at most on a quiet machine."""
@@ -40,9 +41,12 @@ QUICK: Mapping[str, str] = {
     "TICTAC_INGEST_HEARTBEAT_MS": "500",
     "TICTAC_INGEST_FLUSH_EVERY": "50",
     "TICTAC_GATEWAY_CHECK_EVERY": "2000",
+    "TICTAC_LIMITS_SLICE_MAX": "3",
+    "TICTAC_GATEWAY_SLICES_MS": "0",
     "TICTAC_LIMITS_CURRENCY": "EUR",
 }
-"""What a test does not want to wait for; and the engine checks all its invariants every 2 000 commands."""
+"""What a test does not want to wait for; and the engine checks all its invariants every 2 000 commands, and
+does what is long in many slices, so that it can die between two of them."""
 
 
 def new_seed() -> int:
@@ -218,13 +222,18 @@ class Stack:
             assert process.returncode is not None
             return process.returncode, output.decode(), said.decode()
 
-    async def rebuilt(self) -> Engine:
-        """The state, from the whole journal alone."""
+    async def events(self) -> AsyncIterator[Event]:
+        """All that the journal has."""
         client = await self.connect(Role.AUDITOR)
-        engine = Engine(Limits())
         async for stored in journal.read(client.jetstream(), self.settings.journal.stream, 0):
             for event in stored.batch.events:
-                engine.apply(event)
+                yield event
+
+    async def rebuilt(self) -> Engine:
+        """The state, from the whole journal alone."""
+        engine = Engine(Limits())
+        async for event in self.events():
+            engine.apply(event)
         return engine
 
 

@@ -1,5 +1,7 @@
 """Customers over the public protocol, as a gateway's: every command has an id, and what is not answered is asked again.
 
+They bet on what the feed offers (market.py) and trade in an exchange market (floor.py).
+
 Replies go to an inbox of its own that is listened to until the end: an answer that comes late, twice, or from another
 engine is kept like any other. So each command has all the answers that anybody ever got, and there must be at most one.
 """
@@ -11,20 +13,22 @@ import random
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import OutboundBufferLimitError
+from nats.errors import NoRespondersError, OutboundBufferLimitError
+from nats.errors import TimeoutError as NatsTimeoutError
 
 from config.settings import Role
-from core.messages.answers import Accepted, Answer, Done, Rejected
+from core.messages.answers import Accepted, Answer, Cancelled, Done, OrderReport, OrderReports, Rejected
 from core.messages.commands import Command, Deposit, OpenCustomer, PlaceBet, PricePolicy, Withdraw
 from feeds.session import now_ms
+from tests.e2e.floor import Floor
 from tests.e2e.harness import DEADLINE_S, Stack, until
 from tests.e2e.market import Markets
 
@@ -53,8 +57,13 @@ class Asked:
         return self.answers[0] if self.answers else None
 
     @property
+    def decided(self) -> list[Answer]:
+        """Without the word that an order waits for its delay: after it the id gets another, what has become of it."""
+        return [each for each in self.answers if not (isinstance(each, OrderReport) and each.status == "waiting")]
+
+    @property
     def accepted(self) -> bool:
-        return isinstance(self.answer, Accepted | Done)
+        return isinstance(self.answer, Accepted | Done | OrderReport | OrderReports | Cancelled)
 
 
 class Load:
@@ -69,10 +78,11 @@ class Load:
         self.first_answers: list[float] = []
         """When, by the monotonic clock."""
         self.customers = [f"c{number}" for number in range(customers)]
+        self.floor: Floor
         self._gateway = gateway
         self._desk = desk
         self._markets = markets
-        self._seed = seed
+        self.seed = seed
         self._pause_s = pause_s
         self._number = 0
         self._under_way: dict[str, tuple[list[Asked], asyncio.Future[list[Asked]]]] = {}
@@ -81,19 +91,19 @@ class Load:
     async def open(self) -> None:
         """Listen for answers; the customers come in with money."""
         for client in (self._gateway, self._desk):
-            await client.subscribe(_inbox(client, self._seed, "*"), cb=self._reply)
+            await client.subscribe(_inbox(client, self.seed, "*"), cb=self._reply)
         for customer in self.customers:
-            await self.ask([self._new("account.open", OpenCustomer(*self._head("open"), customer, "EUR"))])
-            await self.ask([self._new("account.deposit", Deposit(*self._head("pay"), customer, FUNDS_M, "bank"))])
+            await self.ask([self.new("account.open", OpenCustomer(*self.head("open"), customer, "EUR"))])
+            await self.ask([self.new("account.deposit", Deposit(*self.head("pay"), customer, FUNDS_M, "bank"))])
         assert all(asked.accepted for asked in self.asked.values()), [each.answers for each in self.asked.values()]
 
     @asynccontextmanager
-    async def running(self, tasks: int = 16) -> Any:
-        """Customers bet; whoever has no answer at the end goes without one."""
+    async def running(self, bettors: int = 16, traders: int = 8) -> Any:
+        """Customers bet and trade; whoever has no answer at the end goes without one."""
         self._stopping.clear()
         async with asyncio.TaskGroup() as group:
-            for number in range(tasks):
-                group.create_task(self._bet(random.Random(f"{self._seed} {number} {self._number}")))
+            for number, wish in enumerate([self._bets] * bettors + [self.floor.wish] * traders):
+                group.create_task(self._act(wish, random.Random(f"{self.seed} {number} {self._number}")))
             try:
                 yield
             finally:
@@ -131,8 +141,8 @@ class Load:
             left = await self._try(left, wire)
 
     async def again(self, every: Sequence[Asked], chunk: int = 50) -> None:
-        """Ask once more for commands of one subject: bets many in a message."""
-        size = chunk if every and every[0].subject == "bet.place" else 1
+        """Ask once more for commands of one subject: bets, and orders, many in a message."""
+        size = chunk if every and every[0].subject in {"bet.place", "order.place"} else 1
         waiting = asyncio.Semaphore(8)
 
         async def one(group: Sequence[Asked]) -> None:
@@ -142,15 +152,24 @@ class Load:
         await asyncio.gather(*(one(every[start : start + size]) for start in range(0, len(every), size)))
 
     async def question(self, subject: str, message: Any, kind: type[Any] = Answer) -> Any:  # type: ignore[assignment]
-        """The answer to a query, or to a command that is not to be remembered."""
-        reply = await self._gateway.request(subject, msgspec.json.encode(message), timeout=DEADLINE_S)
-        return msgspec.json.decode(reply.data, type=kind)
+        """The answer to a query, or to a command that is not to be remembered; asked again where nobody has it yet."""
+        found: list[Any] = []
+
+        async def answered() -> bool:
+            with suppress(NatsTimeoutError, NoRespondersError):
+                reply = await self._gateway.request(subject, msgspec.json.encode(message), timeout=DEADLINE_S / 4)
+                if b'"BUSY"' not in reply.data:
+                    found.append(msgspec.json.decode(reply.data, type=kind))
+            return bool(found)
+
+        await until(answered, f"an answer to {message} on {subject}", 2 * DEADLINE_S)
+        return found[0]
 
     async def _try(self, group: list[Asked], wire: str) -> list[Asked]:
         """Ask once; those that have to be asked again."""
         self._number += 1
         client = self._desk if group[0].subject.startswith("desk.") else self._gateway
-        reply = _inbox(client, self._seed, self._number)
+        reply = _inbox(client, self.seed, self._number)
         undecided: asyncio.Future[list[Asked]] = asyncio.get_running_loop().create_future()
         self._under_way[reply] = group, undecided
         self.counts["retries"] += sum(bool(each.tries) for each in group)
@@ -199,34 +218,36 @@ class Load:
 
     # Customers.
 
-    async def _bet(self, rng: random.Random) -> None:
-        while not self._stopping.is_set() and self._markets.open:
-            group = list(self._order(rng))
+    async def _act(self, wish: Callable[[random.Random], list[Asked]], rng: random.Random) -> None:
+        while not self._stopping.is_set() and (group := wish(rng)):
             await self.ask(group, wire=rng.choice(("json", "msgpack")), patient=False)
             await asyncio.sleep(rng.expovariate(1 / self._pause_s))
 
-    def _order(self, rng: random.Random) -> Iterator[Asked]:
-        """Mostly a bet, sometimes several in a message, sometimes a payment."""
+    def _bets(self, rng: random.Random) -> list[Asked]:
+        """Mostly a bet, sometimes several in a message, sometimes a payment; nothing once all markets are settled."""
+        return list(self._some(rng)) if self._markets.open else []
+
+    def _some(self, rng: random.Random) -> Iterator[Asked]:
         customer, dice = rng.choice(self.customers), rng.random()
         if dice < 0.03:
-            yield self._new("account.deposit", Deposit(*self._head("pay"), customer, rng.randint(1, 10_000), "bank"))
+            yield self.new("account.deposit", Deposit(*self.head("pay"), customer, rng.randint(1, 10_000), "bank"))
         elif dice < 0.05:
-            yield self._new("account.withdraw", Withdraw(*self._head("out"), customer, rng.randint(1, 10_000), "bank"))
+            yield self.new("account.withdraw", Withdraw(*self.head("out"), customer, rng.randint(1, 10_000), "bank"))
         else:
             for _ in range(rng.randint(2, 6) if dice < 0.15 else 1):
-                yield self._new("bet.place", self._place(rng, customer))
+                yield self.new("bet.place", self._place(rng, customer))
 
     def _place(self, rng: random.Random, customer: str) -> PlaceBet:
         legs = self._markets.legs(rng, rng.choice((1, 1, 1, 1, 2, 3)))
         stake_m = 50_000_000 if rng.random() < 0.02 else rng.randint(5, 2_000)
-        return PlaceBet(*self._head("bet"), customer, stake_m, legs, rng.choice(list(PricePolicy)), 50)
+        return PlaceBet(*self.head("bet"), customer, stake_m, legs, rng.choice(list(PricePolicy)), 50)
 
-    def _new(self, subject: str, command: Command) -> Asked:
+    def new(self, subject: str, command: Command) -> Asked:
         asked = self.asked[command.id] = Asked(subject, command)
         return asked
 
-    def _head(self, kind: str) -> tuple[str, int]:
-        return f"{kind}-{self._seed}-{len(self.asked)}", now_ms() + EXPIRES_MS
+    def head(self, kind: str) -> tuple[str, int]:
+        return f"{kind}-{self.seed}-{len(self.asked)}", now_ms() + EXPIRES_MS
 
 
 def _inbox(client: Client, seed: int, number: int | str) -> str:
@@ -234,7 +255,9 @@ def _inbox(client: Client, seed: int, number: int | str) -> str:
 
 
 async def new_load(stack: Stack, markets: Markets, seed: int, **options: Any) -> Load:
-    """Ready to bet: customers with money, and a market that takes bets."""
+    """Ready to bet and to trade: customers with money, markets that take bets, and one that takes orders."""
     load = Load(await stack.connect(Role.GATEWAY), await stack.connect(Role.DESK), markets, seed, **options)
+    load.floor = Floor(load, await stack.connect(Role.GATEWAY))
     await load.open()
+    await load.floor.open()
     return load

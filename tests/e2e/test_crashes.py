@@ -64,6 +64,10 @@ async def both_at_once(stack: Stack, _: Load) -> None:
     await stack.restart_engine()
 
 
+CRASHES_AT_REST = (kill_engine, kill_nats, both_at_once)
+"""Those that need no load: they come once more while the exchange market is settled."""
+
+
 @pytest.mark.parametrize(
     ("crash", "times"),
     [(kill_engine, 3), (kill_nats, 3), (kill_postgres, 2), (freeze_nats, 1), (both_at_once, 2), (any_of_them, 4)],
@@ -76,11 +80,17 @@ async def test_what_was_answered_survives(folder: Path, seed: int, crash: Crash,
             for number, answers in enumerate(moments(rng, times, 300)):
                 await load.more(answers)
                 began = time.monotonic()
-                await crash(stack, load)
+                await asyncio.gather(crash(stack, load), load.floor.stir())
                 await load.more(1)
                 print(f"{crash.__name__}: nobody had an answer for {load.longest_pause(began):.3f} s")  # noqa: T201
                 await settle(load, feed, rng.choice(feed.markets.open), by_desk=number % 2 == 0)
             await load.more(100)
-        engine = await nothing_lost(stack, load, feed)
+
+        async def crash_again() -> None:
+            if crash in CRASHES_AT_REST:
+                await asyncio.sleep(rng.uniform(0, 0.1))
+                await crash(stack, load)
+
+        engine = await nothing_lost(stack, load, feed, meanwhile=crash_again)
         assert engine.book.term >= 1
         print(f"{crash.__name__}: {times} times, {load}, events {engine.book.event_no}")  # noqa: T201

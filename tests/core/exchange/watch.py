@@ -91,12 +91,12 @@ class Known:
     """What rested at the turn in-play and was not to persist."""
 
 
-class Watch:
-    """A world's exchange markets, followed event by event."""
+class Record:
+    """What events have said of exchange markets."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self) -> None:
         self.read = 0
+        """Events so far."""
         self.orders: dict[str, Placed] = {}
         self.markets: dict[Key, Known] = {}
         self.brought: Counter[str] = Counter()
@@ -106,19 +106,10 @@ class Watch:
         self.crosses = 0
         self.closes = 0
 
-    def follow(self) -> None:
-        """Read what has happened, and hold the world against it."""
-        self.paid_back.clear()
-        self.read_on()
-        self.check()
-
-    def read_on(self) -> None:
-        """Read what has happened."""
-        while self.read < len(self.world.events):
-            self.read += 1
-            self._read(self.world.events[self.read - 1])
-
-    # What has happened.
+    def take(self, event: ev.Event) -> None:
+        """The next event."""
+        self.read += 1
+        self._read(event)
 
     def _read(self, event: ev.Event | ev.OrderRefused) -> None:
         if isinstance(event, ev.OrderBatch):
@@ -268,6 +259,25 @@ class Watch:
             and order.key == (event.fixture, event.market)
         }
         assert not waiting, "all of them are looked at"
+
+
+class Watch(Record):
+    """A world's exchange markets, followed event by event."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+    def follow(self) -> None:
+        """Read what has happened, and hold the world against it."""
+        self.paid_back.clear()
+        self.read_on()
+        self.check()
+
+    def read_on(self) -> None:
+        """Read what has happened."""
+        while self.read < len(self.world.events):
+            self.take(self.world.events[self.read])
 
     # What must hold.
 
