@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from core.messages import commands as co
 from core.messages.answers import (
@@ -133,9 +134,10 @@ async def _asked_one_by_one(load: Load, asks: Asks, states: dict[str, OrderState
             assert state.reason == ("ORDER_UNKNOWN" if whole else refusal.reason), (state, refusal)
         else:
             report, _, _ = asks.taken[order_id]
-            # Of one that waited there is what became of it.
-            assert state == report or report.status == "waiting", (state, report)
             assert not isinstance(state, OrderState), state
+            # Nothing of it was matched; of one that waited there is what became of it.
+            left = replace(report, status="done") if report.status == "resting" else report
+            assert state == left or report.status == "waiting", (state, report)
 
     async with asyncio.TaskGroup() as group:
         for order_id in (*asks.taken, *asks.refused):

@@ -39,7 +39,7 @@ class Reader:
             self.books = {
                 name: (dict(backs), dict(lays), near, far) for name, backs, lays, near, far in message["books"]
             }
-            self.head = message
+            self.head = dict(message)
             return True
         if message["version"] <= self.head["version"]:
             return True
@@ -146,8 +146,11 @@ class BookFollower(Follower):
             assert self.reader.hear(image)
 
     def hear(self, message: Message) -> bool:
-        """A delta before the first image waits for it."""
-        return not (self.reader.head or message["type"] == "book") or self.reader.hear(message)
+        """A delta before the first image waits for it; an image that is older than the one he holds tells nothing."""
+        head = self.reader.head
+        if not head:
+            return message["type"] != "book" or self.reader.hear(message)
+        return message["version"] <= head["version"] or self.reader.hear(message)
 
 
 class OrderFollower(Follower):
