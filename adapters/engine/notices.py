@@ -89,7 +89,7 @@ class Notices:
         elif type(first) is ev.BetCashedOut:
             self._cashed_out(first, outbox)
         else:
-            self.trading.of_command(first)
+            self.trading.hear(first)
         if len(events) > 1:
             self.tell(events[1:], outbox)
 

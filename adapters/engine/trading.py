@@ -1,9 +1,9 @@
-"""What a customer is told of his orders on `orders.<customer>`: what has become of them without a request of his.
+"""What a customer is told of his orders on `orders.<customer>`: every order that is new or has changed, whoever asked.
 
-Others were matched with them, the delay is over, the market let them lapse, the starting price was made, a position was
-settled. A notice says the whole state of an order or a position, as of the end of its turn, so that the last one holds
-and several changes within a turn are one notice. Nothing is kept for slow readers: the server cuts them off, and they
-resume.
+He placed, reduced, replaced or cancelled it, on whatever screen; others were matched with it, its delay is over, the
+market let it lapse, the starting price was made, a position was settled. A notice says the whole state of an order or a
+position, as of the end of its turn, so that the last one holds and several changes within a turn are one notice.
+Nothing is kept for slow readers: the server cuts them off, and they resume.
 
 Each customer's notices are numbered, in each term of the engine from `term << 32` on, so that a gap is seen. To resume,
 or to begin: subscribe, ask `order.list`, drop notices up to its `sequence`, apply those after it. What lies between is
@@ -16,20 +16,22 @@ Lays of the house come and go with its prices; of them only matches are told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
 from adapters import subjects
 from adapters.codec import JSON
 from adapters.metrics import Metrics
-from core import queries
+from core import ledger, queries
 from core.engine import Engine
 from core.messages import events as ev
 from core.messages.answers import OrderNotice, PositionNotice
 from core.orders import WHY_NAMES
 from core.refusals import REASON_NAMES
+
+_REPLACED: Final = "replaced"
 
 
 class _Change(NamedTuple):
@@ -54,30 +56,22 @@ class Trading:
         self._orders: dict[str, _Change] = {}
         self._positions: dict[tuple[str, str, str], ev.PositionSettled] = {}
         """By fixture, market and customer."""
-        self._of_command: dict[type, Callable[[Any], None]] = {
-            ev.OrderPlaced: self._makers,
-            ev.OrderBatch: self._batch,
-            ev.OrdersCancelled: self._cancelled,
-        }
         self._hearers: dict[type, Callable[[Any], None]] = {
             ev.OrderPlaced: self._placed,
+            ev.OrderPending: self._pending,
             ev.OrdersCancelled: self._cancelled,
+            ev.OrderReduced: self._reduced,
+            ev.OrderBatch: self._batch,
             ev.StartingPriceMatched: self._closed,
             ev.PositionSettled: self._settled,
         }
 
     def sequence(self, customer: str) -> int:
         """The number of the last notice to a customer."""
-        return self._sequences.get(customer, self._engine.book.term << 32)
+        return max(self._sequences.get(customer, 0), self._engine.book.term << 32)
 
-    def of_command(self, event: ev.Event) -> None:
-        """Take what the answer to a command, whose first event this is, does not say."""
-        hearer = self._of_command.get(type(event))
-        if hearer is not None:
-            hearer(event)
-
-    def hear(self, event: ev.Event) -> None:
-        """Take an event that nobody has asked for."""
+    def hear(self, event: ev.Event | ev.OrderRefused) -> None:
+        """Take an event, whoever has caused it."""
         hearer = self._hearers.get(type(event))
         if hearer is not None:
             hearer(event)
@@ -95,29 +89,33 @@ class Trading:
 
     # What has changed.
 
-    def _makers(self, event: ev.OrderPlaced) -> None:
-        self._filled(event, event.fills)
-        for cross in event.crosses:
-            self._filled(event, cross.makers)
-
-    def _filled(self, event: ev.OrderPlaced, fills: Sequence[ev.Fill]) -> None:
-        for fill in fills:
-            self._orders[fill.maker] = _Change(fill.customer, event.fixture, event.market, event.ts_ms)
-
     def _batch(self, event: ev.OrderBatch) -> None:
         for step in event.steps:
-            if type(step) is ev.OrderPlaced:
-                self._makers(step)
+            self.hear(step)
 
     def _placed(self, event: ev.OrderPlaced) -> None:
-        """One that has waited for its delay, or a lay of the house."""
-        self._makers(event)
-        if event.waited:
-            why = WHY_NAMES[event.why] if event.lapsed_m else ""
-            self._orders[event.id] = _Change(event.customer, event.fixture, event.market, event.ts_ms, why)
+        """Its makers, and the order itself; of the house's price that has moved nothing is told."""
+        place = event.fixture, event.market, event.ts_ms
+        makers = ledger.makers(event)
+        for fill in makers:
+            self._orders[fill.maker] = _Change(fill.customer, *place)
+        if event.replaces:
+            self._orders[event.replaces] = _Change(event.customer, *place, _REPLACED)
+        if makers or event.customer != self._house(event):
+            self._orders[event.id] = _Change(event.customer, *place, WHY_NAMES[event.why] if event.lapsed_m else "")
+
+    def _house(self, event: ev.OrderPlaced) -> str:
+        market = self._engine.book.fixtures[event.fixture].markets[event.market]
+        return market.exchange.terms.house if market.exchange is not None else ""
+
+    def _pending(self, event: ev.OrderPending) -> None:
+        self._orders[event.id] = _Change(event.customer, event.fixture, event.market, event.ts_ms)
+
+    def _reduced(self, event: ev.OrderReduced) -> None:
+        self._orders[event.order] = _Change(event.customer, event.fixture, event.market, event.ts_ms)
 
     def _cancelled(self, event: ev.OrdersCancelled) -> None:
-        if event.why in {ev.Why.CUSTOMER, ev.Why.HOUSE}:
+        if event.why == ev.Why.HOUSE:
             return
         reason = REASON_NAMES[event.reason] if event.reason else ""
         why = WHY_NAMES[event.why]
@@ -140,15 +138,15 @@ class Trading:
         order = self._engine.book.orders.get(order_id)
         if order is None and not change.why:
             return  # its market was forgotten in the same turn
-        status, resting_m, matched_m, price = "done", 0, 0, 0
-        if order is not None:
+        head = self._next_sequence(change.customer), order_id, change.ts_ms, change.fixture, change.market
+        why, reason = change.why, change.reason
+        if order is None:
+            notice = OrderNotice(*head, "done", why=why, reason=reason)
+        else:
             state = queries.order_state(order)
-            status, resting_m, matched_m, price = state.status, state.resting_m, state.matched_m, state.price_matched
-        place = change.fixture, change.market
-        sequence = self._next_sequence(change.customer)
-        notice = OrderNotice(
-            sequence, order_id, change.ts_ms, *place, status, resting_m, matched_m, price, change.why, change.reason
-        )
+            left = state.status, state.resting_m, state.matched_m, state.price_matched
+            asked = state.selection, state.side, state.price, state.stake_m, state.persistence
+            notice = OrderNotice(*(*head, *left, why, reason, *asked))
         self._tell(change.customer, notice, outbox)
 
     def _tell_position(self, event: ev.PositionSettled, outbox: list[tuple[str, bytes]]) -> None:

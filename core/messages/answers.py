@@ -393,15 +393,18 @@ class CashedOutNotice(Struct, frozen=True, gc=False, tag="cashed_out", tag_field
 
 
 class OrderNotice(Struct, frozen=True, gc=False, tag="order_notice", tag_field="type", omit_defaults=True):
-    """On `orders.<customer>`: an order as it stands, since something has happened to it without a request of his.
+    """On `orders.<customer>`: an order as it stands, since it is new or something has happened to it.
 
-    Matched by others, decided after its delay, or lapsed. What it says replaces all that earlier notices said.
+    Placed, reduced, replaced or cancelled by him, matched with others, decided after its delay, or lapsed. What it says
+    replaces all that earlier notices said. Of an order of which nothing was matched and nothing is left it says no more
+    than that.
     """
 
     sequence: int
     """One more than that of the customer's last notice; anything else is a gap: ask `order.list`."""
     id: str
     ts_ms: int
+    """When that happened."""
     fixture: str
     market: str
     status: str
@@ -411,9 +414,16 @@ class OrderNotice(Struct, frozen=True, gc=False, tag="order_notice", tag_field="
     price_matched: int = 0
     """The average, rounded down."""
     why: str = ""
-    """Why what was not matched lapsed: the name of a core.messages.events.Why in lower case."""
+    """Why what was not matched rests no more: the name of a core.messages.events.Why in lower case, or "replaced"."""
     reason: str = ""
     """Of one refused after its delay: the name of a Rejection."""
+    selection: str = ""
+    side: str = ""
+    price: int = 0
+    """Its limit; 0: none."""
+    stake_m: int = 0
+    """As it was asked for."""
+    persistence: str = "lapse"
 
 
 class PositionNotice(Struct, frozen=True, gc=False, tag="position_notice", tag_field="type"):

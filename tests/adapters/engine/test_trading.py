@@ -1,4 +1,4 @@
-"""A customer is told what becomes of his orders without a request of his, each order once a turn, once it is stored."""
+"""A customer is told of each of his orders that is new or has changed, once a turn, once it is stored."""
 
 from __future__ import annotations
 
@@ -70,46 +70,68 @@ async def listed(r: Rig, customer: str) -> Any:
 async def test_who_is_barred_is_told_which_orders_went_with_it() -> None:
     r = await trading()
     orders = [await place(r, "anna", "back", 20_000, 1_000), await place(r, "anna", "back", 21_000, 1_000)]
+    told(r, "anna")
     await done(r, "desk.customer.status", customer="anna", suspended=True, reason="documents")
     found = [(notice["id"], notice["status"], notice["why"]) for notice in told(r, "anna")]
     assert found == [(order, "done", "barred") for order in orders]
 
 
-async def test_what_his_own_request_answers_is_not_told() -> None:
+async def test_what_he_asked_for_himself_is_told_too_for_his_other_screens() -> None:
     r = await trading()
-    resting = await place(r, "anna", "back", 20_000, 1_000)
-    await place(r, "anna", "back", 21_000, 1_000)
-    await r.ask("order.reduce", r.command(customer="anna", order=resting, by_m=200))
-    await r.ask("order.replace", r.command(customer="anna", order=resting, price=22_000))
-    await r.ask("order.batch", r.command(**PLACE, customer="anna", instructions=[{"do": "cancel", "order": "x"}]))
+    first = await place(r, "anna", "back", 20_000, 1_000)
+    second = await place(r, "anna", "back", 21_000, 1_000, persistence="persist")
+    await r.ask("order.reduce", r.command(customer="anna", order=first, by_m=200))
+    replacing = r.command(customer="anna", order=first, price=22_000)
+    await r.ask("order.replace", replacing)
+    third: Row = {"do": "place", "id": "b1", "selection": "home", "side": "back", "price": 23_000, "stake_m": 500}
+    steps = [{"do": "cancel", "order": "x"}, {"do": "cancel", "order": second}, third]
+    await r.ask("order.batch", r.command(**PLACE, customer="anna", instructions=steps))
     await r.ask("order.cancel-all", r.command(customer="anna"))
+    found = [(each["id"], each["status"], each.get("resting_m", 0), each.get("why", "")) for each in told(r, "anna")]
+    assert found == [
+        (first, "resting", 1_000, ""),
+        (second, "resting", 1_000, ""),
+        (first, "resting", 800, ""),
+        (first, "done", 0, "replaced"),
+        (replacing["id"], "resting", 800, ""),
+        (second, "done", 0, "customer"),
+        ("b1", "resting", 500, ""),
+        (replacing["id"], "done", 0, "customer"),
+        ("b1", "done", 0, "customer"),
+    ]
+    assert told(r, "bob") == []
+
+
+async def test_what_is_refused_is_told_in_the_answer_alone() -> None:
+    r = await trading()
+    assert (await r.ask("order.place", order(r, "anna", "back", 20_050, 1_000)))["type"] == "rejected"
     assert told(r, "anna") == []
 
 
-async def test_a_maker_is_told_what_was_matched_and_the_taker_has_his_answer() -> None:
+async def test_maker_and_taker_are_told_what_was_matched() -> None:
     r = await trading()
-    maker = await place(r, "anna", "back", 20_000, 1_000)
-    await place(r, "bob", "lay", 20_400, 300)
+    maker = await place(r, "anna", "back", 20_000, 1_000, persistence="persist")
+    told(r, "anna")
+    taker = await place(r, "bob", "lay", 20_400, 300, persistence="persist")
+    both = {"type": "order_notice", "ts_ms": NOW, **PLACE, "selection": "home", "persistence": "persist"}
+    matched = {"matched_m": 300, "price_matched": 20_000}
     assert told(r, "anna") == [
-        {
-            "type": "order_notice",
-            "sequence": FIRST,
-            "id": maker,
-            "ts_ms": NOW,
-            "fixture": "f",
-            "market": "m",
-            "status": "resting",
-            "resting_m": 700,
-            "matched_m": 300,
-            "price_matched": 20_000,
-        }
+        {"sequence": FIRST + 1, "id": maker, "status": "resting", "resting_m": 700, "side": "back"}
+        | both
+        | matched
+        | {"price": 20_000, "stake_m": 1_000}
     ]
-    assert told(r, "bob") == []
+    assert told(r, "bob") == [
+        {"sequence": FIRST, "id": taker, "status": "done", "side": "lay", "price": 20_400, "stake_m": 300}
+        | both
+        | matched
+    ]
 
 
 async def test_fills_of_one_turn_are_one_notice_of_the_whole_state() -> None:
     r = await trading()
     maker = await place(r, "anna", "back", 20_000, 1_000)
+    told(r, "anna")
     for stake_m in (300, 500, 200):
         r.gateway.request("order.place", INBOX, JSON.encode(order(r, "bob", "lay", 20_000, stake_m)))
     await r.turn()
@@ -122,6 +144,7 @@ async def test_fills_of_one_turn_are_one_notice_of_the_whole_state() -> None:
 async def test_nothing_is_told_before_it_is_stored() -> None:
     r = await trading()
     await place(r, "anna", "back", 20_000, 1_000)
+    told(r, "anna")
     r.now_ms += 1_000
     r.gateway.request("order.place", INBOX, JSON.encode(order(r, "bob", "lay", 20_000, 1_000)))
     await r.turn()
@@ -136,18 +159,20 @@ async def test_nothing_is_told_before_it_is_stored() -> None:
 async def test_a_batch_tells_its_makers() -> None:
     r = await trading()
     maker = await place(r, "anna", "back", 20_000, 1_000)
+    told(r, "anna")
     lay: Row = {"do": "place", "selection": "home", "side": "lay", "price": 20_000, "stake_m": 400}
     await r.ask(
         "order.batch", r.command(**PLACE, customer="bob", instructions=[lay | {"id": "b1"}, lay | {"id": "b2"}])
     )
     (notice,) = told(r, "anna")
     assert (notice["id"], notice["matched_m"]) == (maker, 800)
-    assert told(r, "bob") == []
+    assert [(notice["id"], notice["matched_m"]) for notice in told(r, "bob")] == [("b1", 400), ("b2", 400)]
 
 
 async def test_makers_on_other_selections_are_told() -> None:
     r = await trading(cross=True)
     maker = await place(r, "anna", "back", 20_000, 1_000, selection="away")
+    told(r, "anna")
     await place(r, "bob", "back", 20_000, 1_000)
     (notice,) = told(r, "anna")
     assert (notice["id"], notice["matched_m"]) == (maker, 1_000)
@@ -160,29 +185,30 @@ async def test_each_notice_is_numbered_one_more_than_the_customers_last() -> Non
     for _ in range(3):
         await place(r, "anna", "lay", 20_400, 100)
         await place(r, "bob", "lay", 20_000, 100)
-    assert [notice["sequence"] for notice in told(r, "anna")] == [FIRST, FIRST + 1, FIRST + 2]
-    assert [notice["sequence"] for notice in told(r, "bob")] == []
+    # his own orders, and of anna's first one what bob's matched of it
+    assert [notice["sequence"] for notice in told(r, "anna")] == list(range(FIRST, FIRST + 4 + 3))
+    assert [notice["sequence"] for notice in told(r, "bob")] == list(range(FIRST, FIRST + 4))
 
 
 async def test_the_list_says_after_which_notice_it_was_made() -> None:
     r = await trading()
     maker = await place(r, "anna", "back", 20_000, 1_000)
-    assert (await listed(r, "anna"))["sequence"] == FIRST - 1
+    assert (await listed(r, "anna"))["sequence"] == FIRST
     await place(r, "bob", "lay", 20_000, 300)
     image = await listed(r, "anna")
-    assert (image["sequence"], image["orders"][0]["matched_m"]) == (FIRST, 300)
+    assert (image["sequence"], image["orders"][0]["matched_m"]) == (FIRST + 1, 300)
     await place(r, "bob", "lay", 20_000, 200)
     *_, notice = told(r, "anna")
-    assert (notice["sequence"], notice["id"], notice["matched_m"]) == (FIRST + 1, maker, 500)
+    assert (notice["sequence"], notice["id"], notice["matched_m"]) == (FIRST + 2, maker, 500)
 
 
 async def test_a_list_asked_for_in_the_turn_of_a_match_is_not_newer_than_its_notice() -> None:
     r = await trading()
     await place(r, "anna", "back", 20_000, 1_000)
     r.gateway.request("order.place", INBOX, JSON.encode(order(r, "bob", "lay", 20_000, 300)))
-    assert (await listed_at_once(r))["sequence"] == FIRST - 1
-    (notice,) = told(r, "anna")
-    assert notice["sequence"] == FIRST
+    assert (await listed_at_once(r))["sequence"] == FIRST
+    *_, notice = told(r, "anna")
+    assert notice["sequence"] == FIRST + 1
 
 
 async def listed_at_once(r: Rig) -> Any:
@@ -218,10 +244,11 @@ async def test_after_a_start_numbers_go_on_from_a_new_term() -> None:
 async def test_who_loses_his_place_is_told_why(subject: str, fields: Row, why: str) -> None:
     r = await trading()
     lapsing = await place(r, "anna", "back", 20_000, 1_000)
+    told(r, "anna")
     await done(r, subject, **PLACE, **fields)
     await pass_time(r)
     notice = told(r, "anna")[0]
-    rest = {"sequence": FIRST, "ts_ms": NOW, "type": "order_notice", "status": "done", "why": why}
+    rest = {"sequence": FIRST + 1, "ts_ms": NOW, "type": "order_notice", "status": "done", "why": why}
     assert notice == {"id": lapsing, **PLACE, **rest}
 
 
@@ -241,7 +268,10 @@ async def test_an_order_that_waited_is_told_what_became_of_it() -> None:
     await pass_time(r)
     waiting = await place(r, "anna", "back", 20_000, 1_000)
     killed = await place(r, "anna", "back", 30_000, 500, fill_or_kill=True)
-    assert told(r, "anna") == []
+    assert [(notice["id"], notice["status"]) for notice in told(r, "anna")] == [
+        (waiting, "waiting"),
+        (killed, "waiting"),
+    ]
     await pass_time(r, DELAY_MS)
     first, second = told(r, "anna")
     assert (first["id"], first["status"], first["resting_m"]) == (waiting, "resting", 1_000)
@@ -253,6 +283,7 @@ async def test_an_order_that_is_refused_after_its_delay_is_told_why() -> None:
     await done(r, "desk.market.in-play", **PLACE)
     await pass_time(r)
     waiting = await place(r, "anna", "back", 20_000, 1_000)
+    told(r, "anna")
     await done(r, "desk.market.suspend", **PLACE)
     await pass_time(r, DELAY_MS)
     (notice,) = told(r, "anna")
@@ -264,6 +295,8 @@ async def test_the_starting_price_is_told_to_all_who_waited_for_it() -> None:
     await place(r, "anna", "back", 0, 1_000, kind="on_close")
     await place(r, "anna", "back", 900_000, 1_000, kind="on_close")
     await place(r, "bob", "lay", 0, 1_000, kind="on_close")
+    told(r, "anna")
+    told(r, "bob")
     await done(r, "desk.market.in-play", **PLACE)
     await pass_time(r)
     matched, unmatched = told(r, "anna")
@@ -282,7 +315,7 @@ async def test_a_settled_position_is_told_and_so_is_its_correction() -> None:
     (notice,) = told(r, "anna")
     assert notice == {
         "type": "position_notice",
-        "sequence": FIRST + 1,
+        "sequence": FIRST + 2,
         "ts_ms": NOW,
         **PLACE,
         "settled": True,
