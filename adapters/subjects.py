@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 REQUEST_SUBJECTS = ("bet.>", "order.>", "account.>", "desk.>", "odds.get")
 FEED_SUBJECTS = "feed.>"
@@ -16,6 +17,7 @@ INBOX = "_INBOX"
 _OUTSIDE = re.compile(r"[^A-Za-z0-9_:=|+-]")
 
 
+@lru_cache(maxsize=100_000)
 def token(name: str) -> str:
     """An id as one token of a subject: what would split or match there is replaced by `_`."""
     return _OUTSIDE.sub("_", name) or "_"

@@ -28,6 +28,7 @@ from core.refusals import REASON_NAMES, Refusal
 from core.units import PRICE_ONE
 
 SIDES = {"back": BACK, "lay": LAY}
+SIDE_NAMES = {BACK: "back", LAY: "lay"}
 PERSISTENCES = {"lapse": 0, "persist": 1, "on_close": 2}
 """The numbers of Persistence; by a dict of plain integers, since a member's `value` costs as much as a comparison."""
 WHY_NAMES = {why.value: why.name.lower() for why in ev.Why}
@@ -83,11 +84,11 @@ def replaced(order: Order, command: co.ReplaceOrder) -> co.PlaceOrder:
         order.stake_m,
         command.price,
         "on_close" if order.on_close else "limit",
-        _PERSISTENCE_NAMES[order.persistence],
+        PERSISTENCE_NAMES[order.persistence],
     )
 
 
-_PERSISTENCE_NAMES: dict[int, Literal["lapse", "persist", "on_close"]] = {0: "lapse", 1: "persist", 2: "on_close"}
+PERSISTENCE_NAMES: dict[int, Literal["lapse", "persist", "on_close"]] = {0: "lapse", 1: "persist", 2: "on_close"}
 
 
 def market_obstacle(market: Market, limits: Limits, now_ms: int) -> Refusal | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from core import clearing, markets, orders, placing
-from core.book import Bet, BetLeg, Book, Exchange, Market, Order, PendingBet, Persistence, Position, System
+from core.book import Bet, BetLeg, Book, Exchange, Market, Order, PendingBet, Position, System
 from core.exchange.ladder import Side
 from core.liability import leg_result
 from core.limits import Limits
@@ -147,7 +147,7 @@ def order_state(order: Order) -> an.OrderState:
         market.fixture.id,
         market.id,
         order.selection.id,
-        order.side.name.lower(),
+        orders.SIDE_NAMES[order.side],
         order.ts_ms,
         status if order.stake_m else "done",
         order.price,
@@ -155,7 +155,7 @@ def order_state(order: Order) -> an.OrderState:
         order.stake_m,
         order.matched_m,
         order.paid // order.matched_m if order.matched_m else 0,
-        Persistence(order.persistence).name.lower(),
+        orders.PERSISTENCE_NAMES[order.persistence],
     )
 
 
