@@ -117,7 +117,9 @@ class Books:
         key = query.fixture, query.market
         self._waiting.pop(key, None)
         self._engine.book.traded.pop(key, None)
-        self._show(key, market, outbox, now_ms, len(market.selections))
+        self._show(key, market, outbox, now_ms, self._settings.books_per_turn_max)
+        while market.exchange.changed and key in self._shown:  # no delta holds more than one of a turn's
+            self._show(key, market, outbox, now_ms, self._settings.books_per_turn_max)
         shown = self._shown.get(key)
         if shown is None:  # it is over, and nobody is told of it any more
             shown = self._look_at_all(market, market.exchange, now_ms)

@@ -255,6 +255,21 @@ def test_after_a_start_a_market_that_is_over_is_shown_once_more() -> None:
     assert r.ask() == (last, [])
 
 
+def test_who_asks_gets_an_image_behind_deltas_none_of_which_holds_more_books_than_one_of_a_turn() -> None:
+    """A delta of all books of a large market would be larger than a message."""
+    names = tuple(f"s{number}" for number in range(7))
+    r = Rig({"books_per_turn_max": 3}, names=names)
+    reader = Reader()
+    for message in r.collect():
+        assert reader.hear(message)
+    for name in names:
+        r.order("anna", "back", 20_000, 500, name)
+    image, told = r.ask()
+    assert [len(each["books"]) for each in told] == [3, 3, 1]
+    assert all(reader.hear(message) for message in told)
+    assert (image["version"], image["books"][6]) == (reader.head["version"], ["s6", [[20_000, 500]], [], 0, 0])
+
+
 def test_the_same_is_no_difference() -> None:
     levels = BookLevels("home", ((20_000, 1), (21_000, 2)), ((19_000, 3),), 20_000)
     assert difference(levels, levels) == BookLevels("home", (), (), 20_000)
