@@ -81,6 +81,7 @@ class Nats(_Section, frozen=True):
     reconnect_attempts_max: Count
     ping_interval_ms: Milliseconds
     pending_bytes_max: Bytes
+    payload_min_bytes: Bytes
     drain_timeout_ms: Milliseconds
 
     def password(self, role: Role) -> str:
@@ -166,6 +167,7 @@ class Feed(_Section, frozen=True):
     age_max_ms: Milliseconds
     bytes_max: Bytes
     replicas: Annotated[int, Meta(ge=1, le=5)]
+    message_bytes_max: MessageBytes
     pending_max: Count
 
 

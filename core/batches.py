@@ -21,7 +21,7 @@ from core.orders import Step
 from core.positions import Change
 from core.refusals import REASON_NAMES, Refusal
 
-_FILLS_MAX = 3_000
+FILLS_MAX = 3_000
 """Orders with which those of a batch are matched at the most, each with its share: one event holds them. The last match
 across selections may pass it, by a few hundred makers at the most: an event of 3 500 is 760 kB.
 """
@@ -40,7 +40,7 @@ def decide(book: Book, limits: Limits, command: co.BatchOrders, digest: int, now
     if amiss is not None:
         return amiss
     steps = []
-    share, left = _FILLS_MAX // len(command.instructions), _FILLS_MAX
+    share, left = FILLS_MAX // len(command.instructions), FILLS_MAX
     for instruction in command.instructions:
         step = _step(book, limits, market, command, instruction, digest, now_ms, max(0, min(share, left)))
         _STEPS[type(step)](book, step)

@@ -31,7 +31,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     order_stake_min_m: _Sum = 100
     order_payout_min_m: _Sum = 1_000
     orders_customer_max: _Number = 1_000
-    orders_listed_max: _Number = 1_500
+    orders_listed_max: _Number = 1_100
     orders_on_close_max: _Number = 2_000
     orders_max: _Number = 5_000_000
     trades_max: _Number = 10_000_000

@@ -8,9 +8,9 @@ What is long, the settlement of a large market above all, must not delay the bet
 `gateway.slices_ms` of a turn; then, for `gateway.slices_pause_ms` and until what it brought is on its way to the
 journal, the loop belongs to the requests. So however slow the journal is, no batch has more of it than one turn's.
 
-What is bounded: requests whose answers are not out (`gateway.pending_max`; past it BUSY, undecided), the bytes and
-bets of a message, the events that wait for the journal (past `feed.pending_max` feed messages are dropped, which
-their producer's gap in sequence shows to the engine), and questions that wait for Postgres.
+What is bounded: requests whose answers are not out (`gateway.pending_max`; past it BUSY, undecided), the bytes of a
+message, a feed's too, and its bets, the events that wait for the journal (past `feed.pending_max` feed messages are
+dropped, which their producer's gap in sequence shows to the engine), and questions that wait for Postgres.
 """
 
 from __future__ import annotations
@@ -200,6 +200,9 @@ class Gateway:
         metrics = self.metrics
         if len(self._journal.events) >= self._settings.feed.pending_max:
             metrics.feed_refused["overload"] += 1
+            return
+        if len(payload) > self._settings.feed.message_bytes_max:
+            self._feed_refused("malformed", subject, f"{len(payload)} bytes")
             return
         try:
             message = codec.decode_feed(payload)

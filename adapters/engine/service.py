@@ -125,6 +125,9 @@ class Service:
     async def _connect(self, name: str) -> Client:
         client = await bus.connect(self.settings, Role.ENGINE, name=name)
         self._parts.push_async_callback(partial(bus.close, client))
+        least = self.settings.nats.payload_min_bytes
+        if client.max_payload < least:
+            raise BusError(f"the server takes messages of {client.max_payload} bytes; max_payload has to be {least}")
         return client
 
     async def _rebuild(self, stream: JetStreamContext) -> int:

@@ -471,6 +471,11 @@ class NamedSelection(Struct, frozen=True, gc=False, array_like=True):
 Parts = Annotated[tuple[tuple[Id, Id], ...], Meta(max_length=20, description="[[market, selection], ...]")]
 
 
+MARKET_SPECIFIERS_MAX = 20
+Specifiers = Annotated[dict[Id, Id], Meta(max_length=MARKET_SPECIFIERS_MAX)]
+"""Of one market: providers have four at the most."""
+
+
 class DefineMarket(DeskCommand, frozen=True, gc=False):
     """`desk.market.define`: a market that the desk prices by hand. It starts suspended and without prices."""
 
@@ -483,7 +488,7 @@ class DefineMarket(DeskCommand, frozen=True, gc=False):
     """How many selections win, e.g. 3 in a race's place market."""
     cut_off_ms: Millis = 0
     """When betting ends; 0: by suspension only."""
-    specifiers: dict[Id, Id] = {}
+    specifiers: Specifiers = {}
     """What tells one market of its type from another, e.g. {"total": "2.5"} (core/grading/markets.py)."""
     each_way: EachWay | None = None
     delay_ms: Delay = 0

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from core.grading.scores import Score
-from core.messages.commands import Delay, NamedPrice, Parts, Share
+from core.messages.commands import Delay, NamedPrice, Parts, Share, Specifiers
 from core.messages.results import EachWay, Result
 from core.messages.terms import ExchangeTerms
 from core.units import Count, Id, Millis, Name, OfferedPrice, OptionalId
@@ -80,7 +80,7 @@ class MarketImage(FeedMessage, frozen=True, gc=False, tag="market"):
     winners: Annotated[int, Meta(ge=1, le=100)] = 1
     cut_off_ms: Millis = 0
     """When betting ends; 0: by status only."""
-    specifiers: dict[Id, Id] = {}
+    specifiers: Specifiers = {}
     """What tells one market of its type from another, e.g. {"total": "2.5"} (core/grading/markets.py)."""
     each_way: EachWay | None = None
     """Offered each-way at these terms; its results then need positions."""

@@ -186,6 +186,34 @@ async def test_prices_of_a_feed_go_through_to_bets_and_redis(fresh_nats: NatsSer
         assert (await client.client.jetstream().stream_info("FEED")).state.messages == 5
 
 
+async def test_a_feed_message_whose_event_the_journal_could_not_take_is_passed_over(fresh_nats: NatsServer) -> None:
+    """The server takes 1 MB; an event repeats nearly all of a market, and more stands around it."""
+    market: Row = {"fixture": "f", "market": "m", "market_type": "w", "name": "Win", "status": "active"}
+    markets: list[Row] = [
+        market | {"selections": [["home", "A", 20_000]], "specifiers": {f"{n:064}": "x" * 64 for n in range(7_940)}},
+        market | {"selections": [["home", "A", 20_000]] * 80_000},
+    ]
+    async with running(fresh_nats) as service, asker(fresh_nats, Role.INGESTOR) as ingestor:
+        fixture: Row = {"name": "A - B", "sport": "s", "competition": "c", "start_ms": now_ms() + 10**6}
+        messages: list[Row] = [
+            {"type": "recovery_begin"},
+            {"type": "fixture", "fixture": "f"} | fixture,
+            *({"type": "market"} | each for each in markets),
+        ]
+        for sequence, message in enumerate(messages, 1):
+            head = {"provider": "p", "producer": "1", "sequence": sequence, "ts_ms": now_ms()}
+            payload = msgspec.msgpack.encode(head | message)
+            assert len(payload) < 1_048_576
+            await ingestor.client.publish("feed.p.1", payload)
+        await ingestor.client.flush()
+
+        async def refused() -> bool:
+            assert not service.ended.done()
+            return service.status.metrics.feed_refused["malformed"] == len(markets)
+
+        await until(refused)
+
+
 async def test_http_tells_health_readiness_and_figures(fresh_nats: NatsServer) -> None:
     async with running(fresh_nats) as service, asker(fresh_nats) as client:
         await client.prepare()
@@ -346,6 +374,14 @@ async def test_wrong_credentials_are_one_clear_line(fresh_nats: NatsServer) -> N
     engine = await Process.start({**fresh_nats.environ, "TICTAC_NATS_ENGINE_PASSWORD": "wrong"})
     entry = await engine.log("cannot start")
     assert "nats.engine_password is wrong" in entry["error"]
+    assert await engine.process.wait() == 1
+
+
+async def test_a_server_that_takes_too_small_messages_is_refused_at_the_start(fresh_nats: NatsServer) -> None:
+    """Otherwise the first large event would end the engine, or the first large answer be lost."""
+    engine = await Process.start({**fresh_nats.environ, "TICTAC_NATS_PAYLOAD_MIN_BYTES": "2000000"})
+    entry = await engine.log("cannot start")
+    assert "max_payload has to be 2000000" in entry["error"]
     assert await engine.process.wait() == 1
 
 
