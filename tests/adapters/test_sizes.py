@@ -1,7 +1,7 @@
 """The largest of everything fits into a message of NATS: events, answers, what is published.
 
 A server takes `nats.payload_min_bytes`, and an engine whose event no journal takes would end, again at every retry. Ids
-are as long and as dear to write as they can be, sums the largest; how many of each there are is what the settings bound.
+are as long and as dear to write as can be, sums the largest; how many of each there are is what the settings bound.
 """
 
 from __future__ import annotations

@@ -48,6 +48,15 @@ async def test_two_at_the_same_time_apply_each_file_once(fresh_database: str) ->
         await each.close()
 
 
+async def test_orders_as_they_stand_are_found_by_indexes(connection: Connection) -> None:
+    """All of them in a time that grows with their number; by a walk over all orders for each it was its square."""
+    await migrate(connection)
+    await connection.execute("SET enable_seqscan = off")  # these tables are empty
+    plan = [row[0] for row in await connection.fetch("EXPLAIN SELECT * FROM order_states WHERE id = 'o1'")]
+    assert not [line for line in plan if "Seq Scan" in line], plan
+    assert [line for line in plan if "orders_replaces" in line], plan
+
+
 async def test_what_the_first_release_wrote_is_kept(connection: Connection, schema: Path) -> None:
     for later in SHIPPED[2:]:
         (schema / later).unlink()
