@@ -48,6 +48,8 @@ class Metrics:
         """What was published: image, delta, book, book delta, notice, order notice, referral."""
         self.bets: Counter[str] = Counter()
         """Bets accepted, by kind: single, multiple, system, or a system's own name."""
+        self.orders: Counter[str] = Counter()
+        """Orders of exchange markets: taken (one that waits, when its delay is over), matches."""
         self.cash_outs = 0
         self.requests = Latency()
         """From the turn in which a request was read until its answer was written."""

@@ -142,7 +142,7 @@ class Demo:
         settings = self.servers.settings()
         self._gateway = await bus.connect(settings, Role.GATEWAY, name="demo view")
         self._desk = await bus.connect(settings, Role.DESK, name="demo desk")
-        # Before the engine: at its start it tells every market that is not over, those of an earlier run too.
+        # Before the engine: at its start it tells every market, those of an earlier run too.
         await self._gateway.subscribe("odds.>", cb=self._odds)
         await self._gateway.flush()
         self.watch = Watch(settings.limits, self.board)

@@ -119,6 +119,7 @@ def _counted(metrics: Metrics) -> Iterable[Metric]:
         ("tictac_feed_refused", "Feed messages passed over", "why", metrics.feed_refused),
         ("tictac_published", "Odds and notices published", "kind", metrics.odds),
         ("tictac_bets_accepted", "Bets accepted", "kind", metrics.bets),
+        ("tictac_orders", "Orders of exchange markets taken, and their matches", "what", metrics.orders),
     ):
         family = CounterMetricFamily(name, description, labels=[label])
         for value, count in counts.items():
@@ -134,6 +135,13 @@ def _book(book: Book) -> Iterable[Metric]:
         ("tictac_term", "How often an engine has taken the journal over", book.term),
         ("tictac_bets_open", "Open bets", book.open_bets),
         ("tictac_bets_held", "Bets in memory, open or not", len(book.bets)),
+        ("tictac_orders_held", "Orders in memory, those matched among them", len(book.orders)),
+        ("tictac_trades_held", "Sides of matches in memory", book.trades),
+        (
+            "tictac_exchange_clearing",
+            "Exchange markets with slices to be done",
+            len(book.clearing),
+        ),
         ("tictac_customers", "Customers", len(book.customers)),
         ("tictac_fixtures", "Fixtures in memory", len(book.fixtures)),
         ("tictac_answers_kept", "Answers kept for retries", len(book.answers)),

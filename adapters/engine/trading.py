@@ -51,6 +51,7 @@ class Trading:
     def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self._engine = engine
         self._published = metrics.odds
+        self._counted = metrics.orders
         self._sequences: dict[str, int] = {}
         """By customer, of those told anything in this term."""
         self._orders: dict[str, _Change] = {}
@@ -96,6 +97,8 @@ class Trading:
     def _placed(self, event: ev.OrderPlaced) -> None:
         """Its makers, and the order itself; of the house's price that has moved nothing is told."""
         place = event.fixture, event.market, event.ts_ms
+        self._counted["taken"] += 1
+        self._counted["matches"] += len(event.fills) + len(event.crosses)
         makers = ledger.makers(event)
         for fill in makers:
             self._orders[fill.maker] = _Change(fill.customer, *place)

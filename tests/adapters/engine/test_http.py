@@ -16,6 +16,8 @@ from core.book import Book, Customer, Fixture, PendingBet, Producer
 from core.messages.commands import PlaceBet
 from core.messages.events import BetPending, Stage
 from core.snapshot import state_hash
+from tests.core.trading import MATCH, floor, placed
+from tests.core.world import won
 
 
 class Process:
@@ -89,6 +91,7 @@ async def test_counters_are_exposed(get: Get, process: Process) -> None:
     process.metrics.answers.update({"Accepted": 5, "PRICE_CHANGED": 2})
     process.metrics.feed["Heartbeat"] = 7
     process.metrics.bets.update({"single": 4, "lucky15": 1})
+    process.metrics.orders.update({"taken": 6, "matches": 2})
     process.metrics.cash_outs = 3
     process.metrics.feed_refused["malformed"] = 1
     process.metrics.requests.add(2.5, 4)
@@ -99,6 +102,8 @@ async def test_counters_are_exposed(get: Get, process: Process) -> None:
     assert found["tictac_feed_messages_total Heartbeat"] == 7
     assert found["tictac_bets_accepted_total single"] == 4
     assert found["tictac_bets_accepted_total lucky15"] == 1
+    assert found["tictac_orders_total taken"] == 6
+    assert found["tictac_orders_total matches"] == 2
     assert found["tictac_cash_outs_total"] == 3
     assert found["tictac_feed_refused_total malformed"] == 1
     assert found["tictac_request_seconds_bucket 0.002"] == 0
@@ -144,3 +149,16 @@ async def test_a_port_that_is_taken_is_an_error_at_the_start(process: Process) -
     with pytest.raises(OSError, match="in use"):
         await http.serve(Http(host="127.0.0.1", port=runner.addresses[0][1]), process)
     await runner.cleanup()
+
+
+async def test_what_exchange_markets_hold_is_exposed(get: Get, process: Process) -> None:
+    world = floor("anna", "bob")
+    placed(world, "anna", "home", "back", 20_000, 1_000)
+    placed(world, "bob", "home", "lay", 20_000, 400)
+    placed(world, "bob", "away", "lay", 30_000, 100)
+    process.book = world.book
+    found = await get.metrics()
+    names = "tictac_orders_held", "tictac_trades_held", "tictac_exchange_clearing"
+    assert [found[name] for name in names] == [3, 2, 0]
+    world.results(MATCH, won("home"))
+    assert (await get.metrics())["tictac_exchange_clearing"] == 1

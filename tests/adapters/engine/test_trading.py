@@ -67,6 +67,17 @@ async def listed(r: Rig, customer: str) -> Any:
     return await r.ask("order.list", PLACE | {"customer": customer})
 
 
+async def test_orders_and_their_matches_are_counted() -> None:
+    r = await trading()
+    await place(r, "anna", "back", 20_000, 1_000)
+    instructions = [
+        {"do": "place", "id": f"b-{side}", "selection": "home", "side": side, "price": 20_000, "stake_m": 500}
+        for side in ("lay", "back")
+    ]
+    await r.ask("order.batch", r.command(**PLACE, customer="bob", instructions=instructions))
+    assert r.metrics.orders == {"taken": 3, "matches": 1}
+
+
 async def test_who_is_barred_is_told_which_orders_went_with_it() -> None:
     r = await trading()
     orders = [await place(r, "anna", "back", 20_000, 1_000), await place(r, "anna", "back", 21_000, 1_000)]
