@@ -28,6 +28,7 @@ Reading order; a file imports only files above it:
     batches        verb: many orders at once
     hybrid         the house's own price, laid into an exchange market
     clearing       verbs: an exchange market turns in play, is suspended, settled
+    standing       which word on a market stands, whatever the order of arrival
     settling       verbs: results, cancels, rollbacks, voids, forgetting
     runners        verbs: withdrawals with Rule 4, starting prices
     scoring        verb: settling by score

@@ -220,6 +220,25 @@ class Selection(Struct, gc=False, eq=False):
     """What is offered: the override, else the feed's; 0: none."""
 
 
+Told = tuple[int, int]
+"""When something was said: by its source's clock, ms, and the number of its event, for what was said at one time."""
+
+
+class Words(Struct, frozen=True, gc=False, array_like=True):
+    """When what stands of a market was said, and what would stand if that were taken back; core/standing.py."""
+
+    results: tuple[int, int, int] = (0, 0, 0)
+    """Of its results: (certainty, ms, number); 0: it has none, or they are of a journal that did not tell."""
+    kept: Told = (0, 0)
+    """Of provisional results that are newer than the confirmed ones that stand."""
+    kept_results: tuple[Result, ...] = ()
+    rolled_back: Told = (0, 0)
+    """Until when its results are taken back."""
+    cancels: tuple[Told, ...] = ()
+    """Of its last windows, in their order."""
+    cancels_rolled_back: Told = (0, 0)
+
+
 class Market(Struct, gc=False, eq=False):
     """A market: definition, results, the bets on it and what they can cost."""
 
@@ -271,7 +290,12 @@ class Market(Struct, gc=False, eq=False):
     gridded: bool = False
     """It stands in its fixture's grid."""
     exchange: Exchange | None = None
+    words: Words = Words()
     # Live.
+    retold: tuple[int, int, int] = (0, 0, 0)
+    """As `words.results`: when the results that stand were last said again."""
+    recancelled: dict[tuple[int, int], Told] | None = None
+    """The same of its windows."""
     caps: Caps | None = None
     """As of `caps_version`; core/limiting.py."""
     caps_version: int = -1
@@ -447,6 +471,24 @@ class Exchange(Struct, gc=False, eq=False):
     """Selections whose book has changed since the publisher last looked."""
 
 
+class Scored(Struct, gc=False, eq=False, array_like=True):
+    """A score by which markets are being graded, and what ranks it (core/standing.py)."""
+
+    score: Score
+    source: str
+    author: str
+    told_ms: int = 0
+    certainty: int = 2
+    number: int = 0
+    graded: int = 0
+    """How many of its fixture's markets, the first ones, were graded by it."""
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """The highest is graded first."""
+        return self.certainty, self.told_ms, self.number
+
+
 class Fixture(Struct, gc=False, eq=False):
     """A match, a race: what markets belong to."""
 
@@ -461,11 +503,10 @@ class Fixture(Struct, gc=False, eq=False):
     setting: Setting | None = None
     markets: dict[str, Market] = field(default_factory=dict)
     score: Score | None = None
-    """The last one, by which its markets were settled or are being so."""
+    """The last one that came."""
     score_source: str = ""
-    score_author: str = ""
-    graded: int = 0
-    """How many of its markets, the first ones, were graded by it."""
+    scores: list[Scored] = field(default_factory=list)
+    """Those by which its markets are still being graded, the highest first."""
     plain_m: int = 0
     """The sum of the worst cases of its markets that do not hang on its score."""
     liability_m: int = 0

@@ -34,6 +34,7 @@ from core import (
     runners,
     scoring,
     settling,
+    standing,
 )
 from core.book import Answered, Bet, Book, Market, Order, PendingBet
 from core.limits import Limits
@@ -145,14 +146,10 @@ class Engine:
                 return full.answer(command.id), _NOTHING
         if type(command) in _OF_CUSTOMERS and command.customer not in book.customers:
             return Refusal(Rejection.CUSTOMER_UNKNOWN).answer(command.id), _NOTHING
-        graded: Sequence[ev.Event] = _NOTHING
-        if book.scoring and type(command) in _OF_RESULTS:
-            graded = [self.apply(each) for each in scoring.finish(book, command.fixture, now_ms)]
         event = decider(book, self.limits, command, content, now_ms)
         kind = type(event)
         if kind is Refusal:
-            answer, refused = self._refuse(command, content, event, now_ms)
-            return answer, (*graded, *refused)
+            return self._refuse(command, content, event, now_ms)
         if kind is list:
             for each in event:
                 self.apply(each)
@@ -175,7 +172,7 @@ class Engine:
         if kind is ev.ReferralAnswered or kind is ev.OfferAnswered:
             follows = pending.decided(book, self.limits, book.pending[event.bet], now_ms)
             return answer, (event, self.apply(follows))
-        return answer, (*graded, event)
+        return answer, (event,)
 
     def _full(self, command: Any, now_ms: int) -> Refusal | None:
         """Whether a bound of memory is reached; not where this command's answer takes the place of one that is past."""
@@ -403,8 +400,6 @@ _ADDED: dict[type, tuple[int, tuple[Any, ...]]] = {
 _NOT_ADDED: tuple[int, tuple[Any, ...]] = (100, ())
 _OF_CUSTOMERS = frozenset(kind for kind in DECIDERS if hasattr(kind, "customer")) - {co.OpenCustomer}
 """The customer they name must be known."""
-_OF_RESULTS = frozenset({co.SettleMarket, co.RollBackMarket})
-"""The last word on a market's results: what a score still has to grade comes before them, not after."""
 
 QUERIES: dict[type, Callable[[Book, Limits, Any, int], an.Answer]] = {
     qu.GetBet: queries.get_bet,
@@ -435,6 +430,7 @@ APPLIERS: dict[type, Callable[[Book, Any], None]] = {
     ev.MarketSettled: _done(settling.apply_market_settled),
     ev.MarketCancelled: _done(settling.apply_market_cancelled),
     ev.MarketRolledBack: _done(settling.apply_market_rolled_back),
+    ev.WordKept: standing.apply_kept,
     ev.SettlementAdvanced: settling.apply_advance,
     ev.MarketArchived: settling.apply_archived,
     ev.BetAccepted: placing.apply_accepted,

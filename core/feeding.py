@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from core import clearing, markets, runners, scoring, settling
+from core import clearing, markets, runners, scoring, standing
 from core.book import Book, Market, Producer
 from core.limits import Limits
 from core.messages import events as ev
@@ -207,33 +207,33 @@ def suspend(book: Book, _: Limits, producer: Producer, message: fe.Suspend, now_
                 yield clearing.cleared(market, ev.Why.SUSPENDED, producer.source, now_ms)
 
 
-def _origin(producer: Producer, message: fe.FeedMessage, now_ms: int) -> settling.Origin:
-    return settling.Origin(now_ms, "", 0, producer.source, "", message.sequence)
+def _origin(producer: Producer, message: fe.FeedMessage, now_ms: int) -> standing.Origin:
+    return standing.Origin(now_ms, "", 0, producer.source, "", message.sequence)
 
 
 def settlement(book: Book, limits: Limits, producer: Producer, message: fe.Settlement, now_ms: int) -> Taken:
     """Results; provisional ones settle only where the operator wants it, the confirmed ones follow (RULEBOOK 5)."""
-    if message.certainty < 2 and not limits.settle_provisional:
+    if message.certainty < standing.CONFIRMED and not limits.settle_provisional:
         return
-    yield from scoring.finish(book, message.fixture, now_ms)
+    origin, said = _origin(producer, message, now_ms), standing.Said(message.ts_ms, message.certainty)
     for change in message.markets:
         market = _own(book, producer, message.fixture, change.market)
         if isinstance(market, Refusal):
             yield market
             continue
-        yield settling.results_event(market, change.results, _origin(producer, message, now_ms), "")
+        yield standing.results_event(book, market, change.results, origin, "", said)
 
 
 def score(book: Book, limits: Limits, producer: Producer, message: fe.FixtureScore, now_ms: int) -> Taken:
     """A score, by which the producer's markets are settled."""
-    if message.certainty < 2 and not limits.settle_provisional:
+    if message.certainty < standing.CONFIRMED and not limits.settle_provisional:
         return
     fixture = book.fixtures.get(message.fixture)
     if fixture is None:
         yield Refusal(Rejection.FIXTURE_UNKNOWN)
         return
-    yield from scoring.finish(book, fixture.id, now_ms, producer.source)
-    yield scoring.event(book, fixture, message.score, _origin(producer, message, now_ms), "")
+    said = standing.Said(message.ts_ms, message.certainty)
+    yield scoring.event(fixture, message.score, _origin(producer, message, now_ms), "", said)
 
 
 def withdrawal(book: Book, _: Limits, producer: Producer, message: fe.Withdrawal, now_ms: int) -> Taken:
@@ -259,25 +259,24 @@ def starting_prices(book: Book, _: Limits, producer: Producer, message: fe.Start
 
 def cancel(book: Book, _: Limits, producer: Producer, message: fe.Cancel, now_ms: int) -> Taken:
     """Bets void, all or in a window."""
-    origin = _origin(producer, message, now_ms)
+    origin, said = _origin(producer, message, now_ms), standing.Said(message.ts_ms)
     for market_id in message.markets:
         market = _own(book, producer, message.fixture, market_id)
         if isinstance(market, Refusal):
             yield market
         else:
-            yield settling.cancel_event(market, message.from_ms, message.to_ms, origin, "")
+            yield standing.cancel_event(book, market, message.from_ms, message.to_ms, origin, "", said)
 
 
 def rollback(book: Book, _: Limits, producer: Producer, message: fe.Rollback, now_ms: int) -> Taken:
     """Results, cancels or withdrawals taken back."""
-    origin = _origin(producer, message, now_ms)
-    yield from scoring.finish(book, message.fixture, now_ms)
+    origin, said = _origin(producer, message, now_ms), standing.Said(message.ts_ms)
     for market_id in message.markets:
         market = _own(book, producer, message.fixture, market_id)
         if isinstance(market, Refusal):
             yield market
         else:
-            yield settling.rollback_event(market, message.what, origin, "")
+            yield from standing.rollback_events(book, market, message.what, origin, "", said)
 
 
 TAKERS: dict[type, Callable[[Book, Limits, Producer, Any, int], Taken]] = {

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from core import clearing, markets, settling
+from core import clearing, markets, settling, standing
 from core.book import Book, Market
 from core.limits import Limits
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
-from core.settling import Origin
+from core.standing import Origin
 from core.units import price_from_fraction
 
 RULE_4: tuple[tuple[str, int], ...] = (
@@ -82,7 +82,7 @@ def decide_withdraw(
     market = markets.find(book, command.fixture, command.market)
     if isinstance(market, Refusal):
         return market
-    origin = settling.by_desk(command, digest, now_ms)
+    origin = standing.by_desk(command, digest, now_ms)
     return withdrawal_event(market, command.selection, command.price, command.at_ms, origin, command.reduction_bp)
 
 
@@ -93,7 +93,7 @@ def decide_starting_prices(
     market = markets.find(book, command.fixture, command.market)
     if isinstance(market, Refusal):
         return market
-    return starting_prices_event(market, command.prices, settling.by_desk(command, digest, now_ms))
+    return starting_prices_event(market, command.prices, standing.by_desk(command, digest, now_ms))
 
 
 def apply_withdrawn(book: Book, event: ev.SelectionWithdrawn) -> None:

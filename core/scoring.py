@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from core import settling
-from core.book import DESK, Book, Fixture, Market
+from core import standing
+from core.book import DESK, Book, Fixture, Market, Scored
 from core.grading.markets import grade
 from core.grading.scores import RaceScore, Score
 from core.grading.verdicts import GradingError
@@ -22,17 +22,27 @@ from core.messages import events as ev
 from core.messages.rejections import Rejection
 from core.messages.results import Result
 from core.refusals import Refusal
-from core.settling import Origin
+from core.standing import Origin, Said
 
 MARKETS_PER_SLICE = 50
 """Grading a market takes 5 to 50 us."""
+SCORES_MAX = 10
+"""Scores by which a fixture is being graded at the same time; a feed tells one or two. Past it the lowest is let go."""
 
 
-def event(book: Book, fixture: Fixture, score: Score, origin: Origin, reason: str) -> ev.FixtureScored | Refusal:
-    """A score, unless it is being graded already."""
-    if fixture.id in book.scoring and fixture.score == score and fixture.score_source == origin.source:
-        return Refusal(Rejection.NOTHING_TO_CHANGE)
-    return ev.FixtureScored(*origin, fixture.id, score, reason)
+def event(fixture: Fixture, score: Score, origin: Origin, reason: str, said: Said) -> ev.FixtureScored | Refusal:
+    """A score, unless it is being graded already, and nothing was said of the fixture's markets since."""
+    for known in fixture.scores:
+        same = (known.score, known.source, known.certainty) == (score, origin.source, said.certainty)
+        if same and (origin.source == DESK or known.told_ms >= said.told_ms) and known.number >= _latest(fixture):
+            return Refusal(Rejection.NOTHING_TO_CHANGE)
+    return ev.FixtureScored(*origin, fixture.id, score, reason, said.told_ms, said.certainty)
+
+
+def _latest(fixture: Fixture) -> int:
+    """The number of the last word on a fixture's results."""
+    said = (max(market.words.results[2], market.words.rolled_back[1]) for market in fixture.markets.values())
+    return max(*said, *(score.number for score in fixture.scores))
 
 
 def decide_settle(book: Book, _: Limits, command: co.SettleFixture, digest: int, now_ms: int) -> ev.Event | Refusal:
@@ -40,44 +50,43 @@ def decide_settle(book: Book, _: Limits, command: co.SettleFixture, digest: int,
     fixture = book.fixtures.get(command.fixture)
     if fixture is None:
         return Refusal(Rejection.FIXTURE_UNKNOWN)
-    return event(book, fixture, command.score, settling.by_desk(command, digest, now_ms), command.reason)
+    known = max((standing.last(market) for market in fixture.markets.values()), default=0)
+    said = Said(max(now_ms, known, *(score.told_ms for score in fixture.scores)))
+    return event(fixture, command.score, standing.by_desk(command, digest, now_ms), command.reason, said)
 
 
 def apply_scored(book: Book, scored: ev.FixtureScored) -> None:
-    """The markets follow."""
+    """The markets follow, by the highest score first: what it does not decide is left to the others."""
     fixture = book.fixtures[scored.fixture]
-    fixture.score, fixture.score_source, fixture.score_author = scored.score, scored.source, scored.author
-    fixture.graded = 0
+    fixture.score, fixture.score_source = scored.score, scored.source
+    if not scored.told_ms:
+        fixture.scores.clear()
+    fixture.scores.append(
+        Scored(scored.score, scored.source, scored.author, scored.told_ms, scored.certainty, book.event_no)
+    )
+    fixture.scores.sort(key=lambda each: each.rank, reverse=True)
+    del fixture.scores[SCORES_MAX:]
     book.scoring[fixture.id] = fixture
 
 
 def advance(book: Book, now_ms: int) -> Iterator[ev.Event]:
-    """The next slice of markets of the fixture that was scored first; each event applied before the next."""
-    for fixture in islice(book.scoring.values(), 1):
-        yield from _slice(fixture, now_ms)
+    """The next slice of markets of the fixture that was scored first; each event applied before the next.
 
-
-def finish(book: Book, fixture_id: str, now_ms: int, source: str = "") -> Iterator[ev.Event]:
-    """What a fixture's score has still to grade, unless `source` told it: before something else is said of its markets.
-
-    Another producer's score would take its place, and a later slice would overwrite results that are newer.
+    What has been said of a market since then stands above the score, whenever its turn comes (core/standing.py).
     """
-    while (fixture := book.scoring.get(fixture_id)) is not None and fixture.score_source != source:
-        yield from _slice(fixture, now_ms)
-
-
-def _slice(fixture: Fixture, now_ms: int) -> Iterator[ev.Event]:
-    assert fixture.score is not None
-    origin = Origin(now_ms, "", 0, fixture.score_source, fixture.score_author, 0)
-    markets = list(islice(fixture.markets.values(), fixture.graded, fixture.graded + MARKETS_PER_SLICE))
-    for market in markets:
-        if market.parts or fixture.score_source not in (DESK, market.source):
-            continue
-        results = _results(market, fixture.score)
-        settled = settling.results_event(market, results, origin, "") if results else None
-        if isinstance(settled, ev.MarketSettled):
-            yield settled
-    yield ev.ScoringAdvanced(now_ms, fixture.id, len(markets))
+    for fixture in islice(book.scoring.values(), 1):
+        score = fixture.scores[0]
+        origin = Origin(now_ms, "", 0, score.source, score.author, 0)
+        said = Said(score.told_ms, score.certainty, score.number)
+        markets = list(islice(fixture.markets.values(), score.graded, score.graded + MARKETS_PER_SLICE))
+        for market in markets:
+            if market.parts or score.source not in (DESK, market.source) or not standing.heard(book, market, said):
+                continue
+            results = _results(market, score.score)
+            settled = standing.results_event(book, market, results, origin, "", said) if results else None
+            if settled is not None and not isinstance(settled, Refusal):
+                yield settled
+        yield ev.ScoringAdvanced(now_ms, fixture.id, len(markets))
 
 
 def _results(market: Market, score: Score) -> tuple[Result, ...]:
@@ -99,8 +108,11 @@ def _results(market: Market, score: Score) -> tuple[Result, ...]:
 
 
 def apply_advanced(book: Book, done: ev.ScoringAdvanced) -> None:
-    """The slice is done; a fixture that has more markets waits behind the others."""
+    """The slice is done; a fixture that has more markets, or scores, waits behind the others."""
     fixture = book.scoring.pop(done.fixture)
-    fixture.graded += done.markets
-    if fixture.graded < len(fixture.markets):
+    score = fixture.scores[0]
+    score.graded += done.markets
+    if score.graded >= len(fixture.markets):
+        del fixture.scores[0]
+    if fixture.scores:
         book.scoring[fixture.id] = fixture

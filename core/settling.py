@@ -12,34 +12,20 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from core import bonuses, clearing, ledger, liability, lines, markets, protection
-from core.book import DESK, UNLIMITED, Bet, Book, Market, System
+from core import bonuses, clearing, ledger, liability, lines, markets, protection, standing
+from core.book import UNLIMITED, Bet, Book, Market, System
 from core.liability import Multiplier
 from core.limits import Limits
 from core.lines import Tally
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
-from core.messages.results import Result
 from core.refusals import Refusal
 from core.units import FACTOR_ONE, payout_down
 
-CANCELS_MAX = 100
-"""Windows a market may have: each is looked at for each of its bets; real markets have one or two."""
 TALLIES_MAX = 16
 """Large systems that are counted at the same time: one of 20 legs holds up to 1 MB."""
 OPEN, WON, LOST, VOID, CASHED_OUT = (status.value for status in ev.BetStatus)
-
-
-class Origin(NamedTuple):
-    """Who says it: the first fields of the three market events."""
-
-    now_ms: int
-    id: str
-    digest: int
-    source: str
-    author: str
-    sequence: int
 
 
 class Outcome(NamedTuple):
@@ -204,55 +190,13 @@ def apply_advanced(book: Book, event: ev.BetAdvanced) -> None:
     liability.rerun(book, book.bets[event.bet])
 
 
-def results_event(
-    market: Market, results: tuple[Result, ...], origin: Origin, reason: str
-) -> ev.MarketSettled | Refusal:
-    """Results of a market, if they are complete and new."""
-    given = {result.selection: result for result in results}
-    amiss = given.keys() ^ market.selections.keys()
-    if amiss or len(given) != len(results):
-        return Refusal(Rejection.RESULTS_INCOMPLETE, detail=min(amiss, default="a selection is named twice"))
-    if all(market.selections[selection_id].result == result for selection_id, result in given.items()):
-        return Refusal(Rejection.NOTHING_TO_CHANGE)
-    if market.each_way is not None or market.places_taken:
-        for result in results:
-            if result.result and not result.position:
-                return Refusal(Rejection.RESULTS_INCOMPLETE, detail=f"{result.selection} has no position")
-    return ev.MarketSettled(*origin, market.fixture.id, market.id, results, reason)
-
-
-def cancel_event(market: Market, from_ms: int, to_ms: int, origin: Origin, reason: str) -> ev.MarketCancelled | Refusal:
-    """A cancel of a market's bets, if it is new."""
-    if (from_ms, to_ms) in market.cancels:
-        return Refusal(Rejection.NOTHING_TO_CHANGE)
-    if len(market.cancels) >= CANCELS_MAX:
-        return Refusal(Rejection.TOO_MANY, limit=CANCELS_MAX, detail="cancels")
-    return ev.MarketCancelled(*origin, market.fixture.id, market.id, from_ms, to_ms, reason)
-
-
-def rollback_event(market: Market, what: str, origin: Origin, reason: str) -> ev.MarketRolledBack | Refusal:
-    """A rollback, if there is something to take back."""
-    standing = {
-        "results": market.settled,
-        "cancel": bool(market.cancels),
-        "withdrawals": any(selection.withdrawn_ms for selection in market.selections.values()),
-    }
-    if not standing[what]:
-        return Refusal(Rejection.NOTHING_TO_CHANGE)
-    return ev.MarketRolledBack(*origin, market.fixture.id, market.id, what, reason)
-
-
-def by_desk(command: co.DeskCommand, digest: int, now_ms: int) -> Origin:
-    """The desk says it."""
-    return Origin(now_ms, command.id, digest, DESK, command.author, 0)
-
-
 def decide_settle(book: Book, _: Limits, command: co.SettleMarket, digest: int, now_ms: int) -> ev.Event | Refusal:
     """Results by the desk."""
     market = markets.find(book, command.fixture, command.market)
     if isinstance(market, Refusal):
         return market
-    return results_event(market, command.results, by_desk(command, digest, now_ms), command.reason)
+    origin, said = standing.by_desk(command, digest, now_ms), standing.now(market, now_ms)
+    return standing.results_event(book, market, command.results, origin, command.reason, said)
 
 
 def decide_cancel(book: Book, _: Limits, command: co.CancelMarket, digest: int, now_ms: int) -> ev.Event | Refusal:
@@ -260,43 +204,48 @@ def decide_cancel(book: Book, _: Limits, command: co.CancelMarket, digest: int, 
     market = markets.find(book, command.fixture, command.market)
     if isinstance(market, Refusal):
         return market
-    return cancel_event(market, command.from_ms, command.to_ms, by_desk(command, digest, now_ms), command.reason)
+    origin, said = standing.by_desk(command, digest, now_ms), standing.now(market, now_ms)
+    return standing.cancel_event(book, market, command.from_ms, command.to_ms, origin, command.reason, said)
 
 
 def decide_rollback(book: Book, _: Limits, command: co.RollBackMarket, digest: int, now_ms: int) -> ev.Event | Refusal:
-    """A rollback by the desk."""
+    """A rollback by the desk: one event, since nothing is newer than its word."""
     market = markets.find(book, command.fixture, command.market)
     if isinstance(market, Refusal):
         return market
-    return rollback_event(market, command.what, by_desk(command, digest, now_ms), command.reason)
+    origin, said = standing.by_desk(command, digest, now_ms), standing.now(market, now_ms)
+    (event,) = standing.rollback_events(book, market, command.what, origin, command.reason, said)
+    return event
 
 
 def apply_market_settled(book: Book, event: ev.MarketSettled) -> None:
-    """The results; the bets follow."""
+    """The results; the bets follow, if these are not the same, confirmed."""
     market = book.fixtures[event.fixture].markets[event.market]
+    standing.apply_settled(book, market, event)
+    same = all(market.selections[result.selection].result == result for result in event.results)
     for result in event.results:
         market.selections[result.selection].result = result
-    market.settled = True
-    reconsider(book, market, event.ts_ms)
+    if not same or not market.settled:
+        market.settled = True
+        reconsider(book, market, event.ts_ms)
 
 
 def apply_market_cancelled(book: Book, event: ev.MarketCancelled) -> None:
     """The window; the bets follow."""
     market = book.fixtures[event.fixture].markets[event.market]
-    market.cancels = (*market.cancels, (event.from_ms, event.to_ms))
+    standing.apply_cancelled(book, market, event)
     reconsider(book, market, event.ts_ms)
 
 
 def apply_market_rolled_back(book: Book, event: ev.MarketRolledBack) -> None:
-    """As if the results, or the cancels, had never been; the bets follow."""
+    """As if the results, the cancels or the withdrawals had never been; the bets follow."""
     market = book.fixtures[event.fixture].markets[event.market]
+    standing.apply_rolled_back(book, market, event)
     if event.what == "results":
         market.settled = False
         for selection in market.selections.values():
             selection.result = None
-    elif event.what == "cancel":
-        market.cancels = ()
-    else:
+    elif event.what == "withdrawals":
         for selection in market.selections.values():
             selection.withdrawn_ms = selection.deduction_pc = selection.reduction_bp = 0
     reconsider(book, market, event.ts_ms)

@@ -36,10 +36,12 @@ from core.book import (
     Position,
     Protection,
     Reserve,
+    Scored,
     Selection,
     Setting,
     System,
     Trade,
+    Words,
 )
 from core.exchange.ladder import LADDERS, Side
 from core.grading.scores import Score
@@ -174,6 +176,8 @@ class MarketRow(Struct, frozen=True, gc=False, array_like=True):
     starting_price: bool = False
     setting: Setting | None = None
     exchange: ExchangeRow | None = None
+    words: Words | None = None
+    """None: nothing was said of it."""
 
 
 class FixtureRow(Struct, frozen=True, gc=False, array_like=True):
@@ -192,6 +196,8 @@ class FixtureRow(Struct, frozen=True, gc=False, array_like=True):
     score_source: str = ""
     score_author: str = ""
     graded: int = 0
+    """These two were of the one score by which it was being graded; now they are empty, and `scores` has them all."""
+    scores: list[Scored] = []
 
 
 class LegRow(Struct, frozen=True, gc=False, array_like=True):
@@ -471,8 +477,9 @@ def _fixture_row(fixture: Fixture) -> FixtureRow:
         fixture.setting,
         fixture.score,
         fixture.score_source,
-        fixture.score_author,
-        fixture.graded,
+        "",
+        0,
+        fixture.scores,
     )
 
 
@@ -506,6 +513,7 @@ def _market_row(market: Market) -> MarketRow:
         *market.terms()[:-1],
         market.setting,
         None if market.exchange is None else _exchange_row(market.exchange),
+        None if market.words == _NO_WORDS else market.words,
     )
 
 
@@ -576,6 +584,7 @@ def _bet_row(bet: Bet) -> BetRow:
 
 
 _NO_BANKERS = (False,) * 1000
+_NO_WORDS = Words()
 
 
 def _leg_row(leg: BetLeg, banker: bool) -> LegRow:  # noqa: FBT001
@@ -650,8 +659,9 @@ def _read_fixtures(book: Book, chunk: Fixtures) -> None:
     for row in chunk.rows:
         fixture = Fixture(row.id, row.source, row.name, row.sport, row.competition, row.start_ms, row.outright_of)
         fixture.setting = row.setting
-        fixture.score, fixture.graded = row.score, row.graded
-        fixture.score_source, fixture.score_author = row.score_source, row.score_author
+        fixture.score, fixture.score_source, fixture.scores = row.score, row.score_source, row.scores
+        if row.score is not None and not row.scores:
+            fixture.scores = [Scored(row.score, row.score_source, row.score_author, graded=row.graded)]
         book.fixtures[row.id] = fixture
         for market_row in row.markets:
             fixture.markets[market_row.id] = _market(book, fixture, market_row)
@@ -685,6 +695,7 @@ def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
     market.specifiers, market.each_way, market.delay_ms = row.specifiers, row.each_way, row.delay_ms
     market.starting_price = row.starting_price
     market.setting = row.setting
+    market.words = row.words or _NO_WORDS
     market.deductions = settling.deductions(market)
     market.parts = tuple(fixture.markets[part].selections[selection] for part, selection in row.parts)
     for part in market.parts:
@@ -817,6 +828,9 @@ def _finish(book: Book, end: End) -> None:
     heapify(book.waiting)
     heapify(book.endings)
     book.scoring = {fixture_id: book.fixtures[fixture_id] for fixture_id in end.scoring}
+    for fixture in book.fixtures.values():
+        if fixture.id not in book.scoring:
+            fixture.scores = []  # a snapshot of an earlier release has the last one, graded or not
     for fixture in list(book.loose.values()):
         liability.tighten(book, fixture)
     heapify(book.cut_offs)

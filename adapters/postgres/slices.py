@@ -233,6 +233,7 @@ _HANDLERS: Final[dict[type, Callable[[Slice, int, Any], None]]] = {
     **exchange.HANDLERS,
     ev.EngineStarted: _engine_started,
     ev.RateSet: _rate_set,
+    ev.WordKept: _no_row,
     ev.SettlementAdvanced: _no_row,
     ev.ScoringAdvanced: _no_row,
     ev.BetAdvanced: _no_row,

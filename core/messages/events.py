@@ -249,7 +249,7 @@ class PriceSet(Struct, frozen=True, gc=False, array_like=True, tag=13):
 
 
 class MarketSettled(Struct, frozen=True, gc=False, array_like=True, tag=14):
-    """Results for all selections of a market; a second time, a correction. Its bets follow in slices."""
+    """Results for all selections of a market; a second time, a correction, or the same confirmed. Its bets follow."""
 
     ts_ms: int
     id: str
@@ -261,6 +261,12 @@ class MarketSettled(Struct, frozen=True, gc=False, array_like=True, tag=14):
     market: str
     results: tuple[Result, ...]
     reason: str
+    told_ms: int = 0
+    """When its source said so; the desk, now."""
+    certainty: int = 2
+    """1 provisional, 2 confirmed (UOF)."""
+    number: int = 0
+    """Of the FixtureScored, or of the WordKept, that it follows from; 0: of none."""
 
 
 class MarketCancelled(Struct, frozen=True, gc=False, array_like=True, tag=15):
@@ -277,10 +283,14 @@ class MarketCancelled(Struct, frozen=True, gc=False, array_like=True, tag=15):
     from_ms: int
     to_ms: int
     reason: str
+    told_ms: int = 0
 
 
 class MarketRolledBack(Struct, frozen=True, gc=False, array_like=True, tag=16):
-    """The "results", the "cancel"s or the "withdrawals" of a market are taken back."""
+    """The "results", the "cancel"s or the "withdrawals" of a market are taken back.
+
+    What a feed said later, though it came before, follows at once: MarketSettled, MarketCancelled.
+    """
 
     ts_ms: int
     id: str
@@ -292,6 +302,26 @@ class MarketRolledBack(Struct, frozen=True, gc=False, array_like=True, tag=16):
     market: str
     what: str
     reason: str
+    told_ms: int = 0
+
+
+class WordKept(Struct, frozen=True, gc=False, array_like=True, tag=19):
+    """A feed's word on a market that came out of order: it matters when another comes, or is taken back.
+
+    `what` is "results": provisional ones, newer than the confirmed ones that stand, or the same as those that stand; or
+    a rollback that found nothing as old as itself to take back, "no results", "no cancel": nothing older may come.
+    """
+
+    ts_ms: int
+    source: str
+    sequence: int
+    fixture: str
+    market: str
+    what: str
+    told_ms: int
+    results: tuple[Result, ...] = ()
+    number: int = 0
+    """Of the FixtureScored that it follows from; 0: of none."""
 
 
 class SettlementAdvanced(Struct, frozen=True, gc=False, array_like=True, tag=17):
@@ -496,10 +526,13 @@ class FixtureScored(Struct, frozen=True, gc=False, array_like=True, tag=40):
     fixture: str
     score: Score
     reason: str
+    told_ms: int = 0
+    """When its source said so; 0: of a journal that did not tell, in which a score took the place of those before."""
+    certainty: int = 2
 
 
 class ScoringAdvanced(Struct, frozen=True, gc=False, array_like=True, tag=41):
-    """The next `markets` markets of a scored fixture were graded; what they gave stands before this."""
+    """The next `markets` markets of a scored fixture were graded by its highest score; that stands before this."""
 
     ts_ms: int
     fixture: str
@@ -947,6 +980,7 @@ Event = (
     | MarketSettled
     | MarketCancelled
     | MarketRolledBack
+    | WordKept
     | SettlementAdvanced
     | MarketArchived
     | BetAccepted

@@ -128,7 +128,8 @@ class Suspend(FeedMessage, frozen=True, gc=False, tag="suspend"):
 
 
 Certainty = Literal[1, 2]
-"""1: provisional, 2: confirmed (UOF). Whether a provisional result settles is the operator's choice."""
+"""1: provisional, 2: confirmed (UOF). Whether a provisional result settles is the operator's choice; it never stands
+above a confirmed one."""
 
 
 class MarketResults(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -139,7 +140,7 @@ class MarketResults(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class Settlement(FeedMessage, frozen=True, gc=False, tag="settlement"):
-    """Results of a fixture's markets; for a market that has some already, a correction."""
+    """Results of a fixture's markets; for a market that has some already, a correction, unless its `ts_ms` is older."""
 
     fixture: Id
     markets: tuple[MarketResults, ...]
@@ -185,7 +186,9 @@ class Cancel(FeedMessage, frozen=True, gc=False, tag="cancel"):
 
 
 class Rollback(FeedMessage, frozen=True, gc=False, tag="rollback"):
-    """Takes back the results, the cancels or the withdrawals of the markets."""
+    """Takes back the results, the cancels or the withdrawals of the markets; of results and cancels, those said until
+    its `ts_ms`, whichever came first.
+    """
 
     fixture: Id
     markets: tuple[Id, ...]

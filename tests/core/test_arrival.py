@@ -13,16 +13,19 @@ from typing import Any
 
 import pytest
 
+from core import scoring
 from core.grading.scores import FootballScore
 from core.messages import commands as co
+from core.messages import events as ev
+from core.messages import feed as fe
 from core.messages.answers import Done
 from core.messages.commands import NamedPrice
 from core.messages.events import BetStatus
 from core.messages.results import EachWay, Result
 from tests.core.reference import Bet, Leg, Market, Reference, usual_terms
-from tests.core.world import NOON, World, leg, lost, void, won
+from tests.core.world import NOON, World, leg, lost, refused, void, won
 
-Step = Callable[[World], object]
+Step = Callable[[World], Any]
 RACE = {"a": 25_000, "b": 40_000, "c": 60_000, "d": 80_000, "e": 110_000, "f": 210_000}
 RESULT, GOALS, BUILT, RUN = "match/result", "match/goals", "match/both", "match/run"
 ONE, OVER, BOTH = (RESULT, "1", 21_000), (GOALS, "over", 18_500), (BUILT, "yes", 34_000)
@@ -285,4 +288,151 @@ def test_what_the_desk_says_after_a_score_holds_wherever_the_grading_stands(tick
     world.run()
     assert world.at(RESULT).selections["2"].result == won("2")
     assert not world.at(GOALS).settled
+    world.check()
+
+
+# A feed's words, provisional and confirmed, with their time stamps.
+
+LIVE = ("result", "goals")
+
+
+def fed_stage() -> World:
+    """Two markets of one producer that a score decides, with bets on each side."""
+    world = World(settle_provisional=True)
+    world.customer("ann", 10**6)
+    result, goals = ({"market_type": kind} for kind in ("match_result", "total_goals"))
+    world.fed_market("match/result", message=result, **{"1": 30_000, "x": 30_000, "2": 30_000})
+    world.image("match/goals", message={**goals, "specifiers": {"line": "2.5"}}, over=20_000, under=20_000)
+    for market, name, price in (("result", "1", 30_000), ("result", "x", 30_000), ("goals", "under", 20_000)):
+        world.bet("ann", 1_000, (f"match/{market}", name, price), id=name)
+    world.wait(1_000)
+    return world
+
+
+def by_feed(kind: type[fe.FeedMessage], at_ms: int, **fields: Any) -> Step:
+    return lambda world: world.feed(kind, ts_ms=NOON + at_ms, fixture="match", **fields)
+
+
+def result(winner: str, at_ms: int, certainty: int = 2) -> Step:
+    results = tuple(Result(name, int(name == winner)) for name in ("1", "x", "2"))  # type: ignore[arg-type]
+    return by_feed(fe.Settlement, at_ms, markets=(fe.MarketResults("result", results),), certainty=certainty)
+
+
+def score(home: int, away: int | None, at_ms: int, certainty: int = 2) -> Step:
+    told = FootballScore(None, ((home, 0),)) if away is None else FootballScore((home, away))
+    return by_feed(fe.FixtureScore, at_ms, score=told, certainty=certainty)
+
+
+def back(what: str, at_ms: int) -> Step:
+    return by_feed(fe.Rollback, at_ms, markets=("result",), what=what)
+
+
+def window(from_ms: int, to_ms: int, at_ms: int) -> Step:
+    return by_feed(fe.Cancel, at_ms, markets=("result",), from_ms=NOON + from_ms, to_ms=NOON + to_ms)
+
+
+WORDS: dict[str, tuple[list[Step], str, list[tuple[int, int]]]] = {
+    "no provisional result stands above a confirmed one": (
+        [result("1", 10, 1), result("2", 20), result("x", 30, 1), result("1", 40, 1)],
+        "2",
+        [],
+    ),
+    "an older result does not undo a newer one": (
+        [result("1", 10, 1), result("x", 20, 1), result("2", 30), result("1", 40)],
+        "1",
+        [],
+    ),
+    "what was said twice, and otherwise between": ([result("1", 10), result("2", 20), result("1", 30)], "1", []),
+    "the same, provisional, then confirmed": ([result("1", 10, 1), result("1", 20), result("2", 30, 1)], "1", []),
+    "a provisional result after the confirmed one was taken back": (
+        [result("2", 10), back("results", 20), result("x", 30, 1), result("1", 40, 1)],
+        "1",
+        [],
+    ),
+    "all of it taken back": (
+        [result("1", 10, 1), back("results", 20), result("2", 30), back("results", 40)],
+        "",
+        [],
+    ),
+    "scores and results": (
+        [score(1, 0, 10, 1), score(0, 0, 20), result("2", 30, 1), back("results", 40), score(2, 0, 50, 1)],
+        "1 under",
+        [],
+    ),
+    "a score that decides less takes nothing back": ([score(0, 3, 10), score(0, None, 20)], "2 over", []),
+    "a confirmed score and a newer provisional one": ([score(1, 1, 10), score(3, 1, 20, 1)], "x under", []),
+    "cancels": (
+        [window(0, 1, 10), back("cancel", 20), window(0, 2, 30), window(0, 1, 40)],
+        "",
+        [(0, 1), (0, 2)],
+    ),
+    "cancels and results": (
+        [window(0, 1, 10), result("1", 20, 1), window(0, 1, 30), back("cancel", 25), result("x", 40)],
+        "x",
+        [(0, 1)],
+    ),
+}
+
+
+@pytest.mark.parametrize("ticks", [0, 1, 100])
+@pytest.mark.parametrize("rule", WORDS)
+def test_a_feeds_words_stand_by_their_time_and_certainty_in_whatever_order_they_come(rule: str, ticks: int) -> None:
+    steps, winners, cancels = WORDS[rule]
+    moneys = []
+    for order in permutations(steps):
+        world = fed_stage()
+        for step in order:
+            step(world)
+            for _ in range(ticks):
+                world.tick()
+        world.run()
+        markets = [world.at(f"match/{name}") for name in LIVE]
+        found = [each.id for market in markets for each in market.selections.values() if each.result == won(each.id)]
+        assert " ".join(found) == winners
+        assert [market.settled for market in markets] == [
+            bool({"1", "x", "2"} & set(winners.split())),
+            bool({"over", "under"} & set(winners.split())),
+        ]
+        known = sorted((from_ms - NOON, to_ms - NOON) for from_ms, to_ms in markets[0].cancels)
+        assert known == cancels
+        moneys.append({bet.id: (bet.status, bet.paid_m) for bet in world.book.bets.values()})
+        if order[0] is steps[-1]:
+            world.check()
+    assert all(each == moneys[0] for each in moneys)
+
+
+def test_an_old_message_of_a_feed_does_not_undo_what_the_desk_has_said() -> None:
+    world = fed_stage()
+    result("1", 10)(world)
+    told("match/result", won("x"))(world)
+    assert refused(result("2", 20)(world)) == "NOTHING_TO_CHANGE"
+    assert back("results", 30)(world) is None
+    assert result("2", 2_000, 1)(world) is None
+    assert world.at("match/result").selections["x"].result == won("x")
+    result("2", 3_000)(world)
+    assert world.at("match/result").selections["2"].result == won("2")
+    told("match/result", won("x"))(world)
+    assert world.at("match/result").selections["x"].result == won("x")
+    world.run()
+    world.check()
+
+
+def test_a_provisional_result_is_confirmed_without_a_second_look_at_its_bets() -> None:
+    world = fed_stage()
+    result("1", 10, 1)(world)
+    world.run()
+    before = len(world.events)
+    result("1", 20)(world)
+    assert world.run() == []
+    assert [type(event) for event in world.events[before:]] == [ev.MarketSettled]
+    world.check()
+
+
+def test_scores_that_come_faster_than_they_are_graded_are_held_up_to_a_bound() -> None:
+    world = fed_stage()
+    for number in range(3 * scoring.SCORES_MAX):
+        score(number % 5, number % 7, number)(world)
+    assert len(world.book.fixtures["match"].scores) == scoring.SCORES_MAX
+    world.run()
+    assert world.at("match/result").selections["1"].result == won("1")  # 4-1, the last
     world.check()

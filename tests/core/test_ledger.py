@@ -234,6 +234,7 @@ MONEYLESS: list[ev.Event] = [
     ev.MarketSettled(*HEAD, "desk", "trader", 0, "f", "m", (), ""),
     ev.MarketCancelled(*HEAD, "desk", "trader", 0, "f", "m", 0, 0, ""),
     ev.MarketRolledBack(*HEAD, "desk", "trader", 0, "f", "m", "results", ""),
+    ev.WordKept(0, "acme.live", 0, "f", "m", "results", 0),
     ev.SettlementAdvanced(0, "f", "m", 1),
     ev.MarketArchived(0, "f", "m", 1, last=True),
     ev.BetAdvanced(0, "b1"),
