@@ -293,6 +293,30 @@ def test_a_fixture_of_many_markets_is_graded_in_slices_and_others_bet_meanwhile(
     assert sum(status == WON for status in (bet.status for bet in world.book.bets.values())) == 72
 
 
+@pytest.mark.parametrize("say", [co.SettleMarket, co.RollBackMarket, co.SettleFixture])
+def test_what_is_said_after_a_score_does_not_wait_for_its_grading(say: type[co.DeskCommand]) -> None:
+    """It graded the rest of the fixture first, in one turn."""
+    world = programme(120, backed=False)
+    score(world, TWO_ONE, due=True)
+    before = len(world.events)
+    results = Result("over", 0), Result("under", 1)
+    fields: dict[type[co.DeskCommand], dict[str, Any]] = {
+        co.SettleMarket: {"market": "t110", "results": results},
+        co.RollBackMarket: {"market": "t110", "what": "results", "reason": ""},
+        co.SettleFixture: {"score": ONE_ONE},
+    }
+    world.done(say, fixture="match", **fields[say])
+    assert len(world.events) == before + 1
+    world.run()
+    last = {
+        co.SettleMarket: Result("over", 0),
+        co.RollBackMarket: None,
+        co.SettleFixture: Result("over", 1),
+    }
+    assert world.at("match/t110").selections["over"].result == last[say]
+    world.check()
+
+
 def test_another_score_amid_the_slices_begins_again() -> None:
     world = programme(120)
     score(world, FootballScore((0, 0)), due=True)
