@@ -23,6 +23,7 @@ Reading order; a file imports only files above it:
     placing        verb: a bet is placed
     pending        verbs: bets that wait, for the clock, a trader or the customer
     positions      what a customer has in an exchange market, and what its worst outcome costs
+    counting       what his matches come to by what is known of the market
     matching       whom an order is matched with
     orders         verbs: orders placed, waiting, reduced, replaced, cancelled
     batches        verb: many orders at once

@@ -438,6 +438,40 @@ class Position(Struct, gc=False, eq=False):
     """What matched lays have in stakes less what matched backs have: what it wins if none of its selections does."""
 
 
+Stands = tuple[int, int, int, int, int, int, int]
+"""How trades that are alike stand (core/counting.py): of a stake, what is added to `staked_m`; its payout's sign, and
+factor x 10 000; what is added to what was won; that payout's sign, numerator, and denominator, 0: not known yet."""
+
+
+class Count(Struct, gc=False, eq=False):
+    """How far the trades of a position have been counted, and what they come to."""
+
+    done: int = 0
+    """How many."""
+    wins_m: dict[str, int] = field(default_factory=dict)
+    """By selection, as in Line.win_m."""
+    staked_m: int = 0
+    net_m: int = 0
+    """What they have brought him, commission not counted."""
+    undecided: bool = False
+    """One of them is on a selection without a result."""
+    made: bool = False
+    """The position's lines agree with it."""
+
+
+class Counting(Struct, gc=False, eq=False):
+    """What is being counted in an exchange market, by what is known of it now."""
+
+    turns: list[int]
+    """Times from which on a trade may stand otherwise than before."""
+    one_wins: bool
+    """The results are such as a match across selections was priced for."""
+    terms: dict[tuple[str, int, int, int, int, tuple[str, ...]], Stands] = field(default_factory=dict)
+    """Selection, side, price, between, turn, across -> how such a trade stands."""
+    counts: dict[str, Count] = field(default_factory=dict)
+    """By customer."""
+
+
 class Exchange(Struct, gc=False, eq=False):
     """What makes a market an exchange: order books, positions, and the work that is still to be done on them."""
 
@@ -469,6 +503,8 @@ class Exchange(Struct, gc=False, eq=False):
     # Live.
     changed: dict[str, None] = field(default_factory=dict)
     """Selections whose book has changed since the publisher last looked."""
+    counting: Counting | None = None
+    """Positions of which some trades, or all, have been counted; it follows from the state."""
 
 
 class Scored(Struct, gc=False, eq=False, array_like=True):

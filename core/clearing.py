@@ -4,29 +4,26 @@ Each of these changes the market at once, and sets going what it brings for orde
 first starting prices are made, then orders lapse, then positions are settled, or looked at again. Meanwhile the market
 takes no orders.
 
-What a position has won is a pure function of its trades and of what is known of the market, as a bet's payout is
-(core/settling.py): so a correction, a rollback or a withdrawal posts the difference, and the order of arrival cannot
-matter.
+What a position has won is a pure function of its trades and of what is known of the market (core/counting.py), as a
+bet's payout is (core/settling.py): so a correction, a rollback or a withdrawal posts the difference, and the order of
+arrival cannot matter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from itertools import islice
 
-from core import ledger, markets, orders, positions, protection
-from core.book import DESK, Book, Exchange, Market, Order, Persistence, Position, Trade
+from core import counting, ledger, markets, orders, positions, protection
+from core.book import DESK, Book, Exchange, Market, Order, Persistence, Position
 from core.exchange import starting
 from core.exchange.ladder import Side
 from core.limits import Limits
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
-from core.messages.results import multiplier
 from core.positions import Change
 from core.refusals import Refusal
-from core.units import FACTOR_ONE, payout_down, payout_up
 
 Why = ev.Why
 
@@ -99,6 +96,7 @@ def reconsider(book: Book, market: Market) -> None:
     if exchange is None:
         return
     exchange.outcomes = positions.outcomes(market)
+    counting.forget(exchange)
     exchange.due = list(reversed(exchange.positions.values()))
     if market.closed_ms:
         begin(book, market, Why.CLOSED.value)
@@ -210,7 +208,7 @@ def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
     for market in islice(book.clearing.values(), 1):
         exchange = market.exchange
         assert exchange is not None
-        cleared_count = settled_count = 0
+        cleared_count = settled_count = counted = 0
         if exchange.closing:
             yield starting_price(market, exchange.closing[-1], now_ms)
         elif exchange.clearing:
@@ -222,12 +220,13 @@ def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
                     yield orders.cancelled(market, gone, why, now_ms)
                     break
         else:
-            for position in reversed(exchange.due[-limits.slice_max :]):
-                event = review(position, now_ms)
+            for event in _settled(exchange, limits, now_ms):
                 settled_count += 1
                 if event is not None:
                     yield event
-        yield ev.ExchangeAdvanced(now_ms, market.fixture.id, market.id, cleared_count, settled_count)
+            if settled_count < len(exchange.due):
+                counted = counting.of(exchange.due[-1 - settled_count]).done
+        yield ev.ExchangeAdvanced(now_ms, market.fixture.id, market.id, cleared_count, settled_count, counted)
 
 
 def apply_advanced(book: Book, event: ev.ExchangeAdvanced) -> None:
@@ -237,10 +236,15 @@ def apply_advanced(book: Book, event: ev.ExchangeAdvanced) -> None:
     assert exchange is not None
     if event.settled:
         for position in exchange.due[-event.settled :]:
-            positions.recount(position)
+            counting.make(position)
+            counting.drop(position)
             for order in position.orders.values() if position.customer.id == exchange.terms.house else ():
                 positions.carry(book, order)
         del exchange.due[-event.settled :]
+        if not exchange.due:
+            counting.forget(exchange)
+    if event.counted:  # as in the engine that said so: a replay has no longer events than it had
+        counting.advance(exchange.due[-1], event.counted - counting.of(exchange.due[-1]).done)
     if event.cleared:
         del exchange.clearing[-event.cleared :]
     _queue(book, market, exchange)
@@ -248,16 +252,30 @@ def apply_advanced(book: Book, event: ev.ExchangeAdvanced) -> None:
         book.touch(market)
 
 
+def _settled(exchange: Exchange, limits: Limits, now_ms: int) -> Iterator[ev.PositionSettled | None]:
+    """The next due positions: for each what has to happen to it, if anything.
+
+    Bounded by positions and by their trades: one that has more than a slice of them is counted over several.
+    """
+    trades_left = limits.slice_trades_max
+    for position in reversed(exchange.due[-limits.slice_max :]):
+        trades_left -= counting.advance(position, trades_left)
+        if counting.of(position).done < len(position.trades):
+            return
+        yield review(position, now_ms)
+
+
 def review(position: Position, now_ms: int) -> ev.PositionSettled | None:
-    """What has to happen to a position for it to agree with what is known, if anything."""
+    """What has to happen to a position for it to agree with what is known, if anything; its trades are counted."""
     market, customer = position.market, position.customer
-    positions.recount(position)
-    net_m = result(position)
-    settled = net_m is not None
-    commission_m = 0 if net_m is None else commission_down(net_m, market)
-    exposure_m = 0 if settled else positions.exposure(position)
+    count = counting.of(position)
+    assert count.done == len(position.trades), customer.id
+    settled = bool(market.closed_ms) and not count.undecided
+    net_m = count.net_m if settled else 0
+    commission_m = commission_down(net_m, market)
+    exposure_m = 0 if settled else positions.exposure(counting.stated(position, count))
     known = position.settled, position.net_m, position.commission_m, position.exposure_m
-    if known == (settled, net_m or 0, commission_m, exposure_m):
+    if known == (settled, net_m, commission_m, exposure_m):
         return None
     return ev.PositionSettled(
         now_ms,
@@ -268,57 +286,10 @@ def review(position: Position, now_ms: int) -> ev.PositionSettled | None:
         position.net_m,
         position.commission_m,
         settled,
-        net_m or 0,
+        net_m,
         commission_m,
         exposure_m - position.exposure_m,
     )
-
-
-def result(position: Position) -> int | None:
-    """What a position has won in minor units, below 0 lost, commission not counted; None: that is not known yet."""
-    market = position.market
-    if not market.closed_ms:
-        return None
-    total_m = 0
-    coherent = _one_wins(market)
-    for trade in position.trades:
-        price = positions.standing(market, trade)
-        if price is None or (trade.across and not coherent):
-            continue
-        net_m = trade_net(market, trade, price)
-        if net_m is None:
-            return None
-        total_m += net_m
-    return total_m
-
-
-def _one_wins(market: Market) -> bool:
-    """Whether the results are those of one winner, or of a dead heat for it, or void alike: what a match across
-    selections was priced for. By others the house, which stood between, could lose; such matches are void then.
-    """
-    known = [each.result for each in market.selections.values() if each.result is not None and not each.withdrawn_ms]
-    if len({result.void_factor for result in known}) > 1:
-        return False
-    won = sum(Fraction(each.dead_heat_places, each.dead_heat_sharing) for each in known if each.result)
-    return won == 1 or all(result.void_factor == FACTOR_ONE for result in known)
-
-
-def trade_net(market: Market, trade: Trade, price: int) -> int | None:
-    """What one side of a match has won at the price at which it stands; None: its selection has no result yet.
-
-    A payout is rounded down for the backer and so for his layer. Where the house stood between, its layers pay it
-    rounded up: at the starting price, and across selections where the house gets a part of more than one payout.
-    """
-    known = market.selections[trade.selection].result
-    if known is None:
-        return None
-    numerator, denominator = multiplier(known, price)
-    if trade.side == positions.BACK:
-        return payout_down(trade.stake_m, numerator, denominator) - trade.stake_m
-    parted = known.void_factor or known.dead_heat_places != known.dead_heat_sharing
-    up = trade.between == positions.CLOSE or (trade.between == positions.ACROSS and parted)
-    payout = payout_up if up else payout_down
-    return trade.stake_m - payout(trade.stake_m, numerator, denominator)
 
 
 def commission_down(net_m: int, market: Market) -> int:
@@ -334,7 +305,7 @@ def apply_settled(book: Book, event: ev.PositionSettled) -> None:
     assert exchange is not None
     position = exchange.positions[event.customer]
     customer = position.customer
-    positions.recount(position)
+    counting.make(position)
     position.settled, position.net_m, position.commission_m = event.settled, event.net_m, event.commission_m
     position.exposure_m += event.exposure_m
     ledger.post(book, customer, event)

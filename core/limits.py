@@ -77,6 +77,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     # Work per turn.
     slice_max: _Number = 50
     slice_lines_max: _Number = 2_000
+    slice_trades_max: _Number = 2_000
 
     def __post_init__(self) -> None:
         """Raises ValueError where bounds contradict each other."""

@@ -193,18 +193,6 @@ def standing(market: Market, trade: Trade) -> int | None:
     return price
 
 
-def recount(position: Position) -> None:
-    """Lines and sums from orders and trades, as far as these still stand."""
-    position.lines, position.back_m, position.staked_m = {}, 0, 0
-    for order in position.orders.values():
-        if order.stake_m:
-            make(position, rests(order.selection.id, order.side, at_risk(order)))
-    for trade in position.trades:
-        stands = standing(position.market, trade)
-        if stands is not None:
-            make(position, matched(trade.selection, trade.side, stands, trade.stake_m, trade.between))
-
-
 def carry(book: Book, order: Order) -> None:
     """Count a lay of the house's account in its market's liability: what is matched as a bet, what rests as its risk.
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from core import bonuses, liability, limiting, markets, orders, pending, positions, settling
+from core import bonuses, counting, liability, limiting, markets, orders, pending, positions, settling
 from core.book import (
     Answered,
     Bet,
@@ -847,8 +847,9 @@ def _finish(book: Book, end: End) -> None:
         book.clearing[fixture_id, market_id] = market
     for market in book.markets():
         if market.exchange is not None:
+            known = counting.counting_of(market)
             for position in market.exchange.positions.values():
-                positions.recount(position)
+                counting.recount(position, known)
             house = market.exchange.positions.get(market.exchange.terms.house)
             for order in house.orders.values() if house is not None else ():
                 positions.carry(book, order)

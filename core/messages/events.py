@@ -942,6 +942,8 @@ class ExchangeAdvanced(Struct, frozen=True, gc=False, array_like=True, tag=69):
     market: str
     cleared: int
     settled: int
+    counted: int = 0
+    """So many trades of the one that is settled next have been counted by now; it has more."""
 
 
 class CommandRejected(Struct, frozen=True, gc=False, array_like=True, tag=30):
