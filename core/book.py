@@ -367,7 +367,7 @@ class Order(RestingOrder, gc=False, eq=False):
     waits: OrderPending | None = None
     """In play: it is decided when its delay is over."""
     carried: tuple[int, int] | None = None
-    """Of a lay of the house's account: what it counts for in the market's liability, (payout, stake)."""
+    """Of a lay of the house's account: its part of Position.carried, (payout, stake)."""
 
 
 class Persistence(IntEnum):
@@ -414,6 +414,15 @@ class Line(Struct, gc=False, eq=False):
     win_m: int = 0
 
 
+class Carried(Struct, gc=False, eq=False):
+    """What lays on a selection, bets of the house's, come to as a payout and in stakes, and what of it counts now."""
+
+    payout_m: int = 0
+    stake_m: int = 0
+    counted_payout_m: int = 0
+    counted_stake_m: int = 0
+
+
 class Position(Struct, gc=False, eq=False):
     """What a customer has in an exchange market; core/positions.py."""
 
@@ -421,8 +430,8 @@ class Position(Struct, gc=False, eq=False):
     market: Market
     orders: dict[str, Order] = field(default_factory=dict)
     """Those that the engine holds."""
-    resting: int = 0
-    """How many of them rest or wait."""
+    resting: dict[str, Order] = field(default_factory=dict)
+    """Those of them that rest or wait: a market maker has 100 000 others."""
     trades: list[Trade] = field(default_factory=list)
     exposure_m: int = 0
     """Set aside: what its worst outcome costs; 0 once it is settled."""
@@ -436,6 +445,8 @@ class Position(Struct, gc=False, eq=False):
     """The sum of its lines'."""
     staked_m: int = 0
     """What matched lays have in stakes less what matched backs have: what it wins if none of its selections does."""
+    carried: dict[str, Carried] | None = None
+    """Of the house's account: selection -> what its lays count for in the market's liability."""
 
 
 Stands = tuple[int, int, int, int, int, int, int]

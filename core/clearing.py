@@ -194,8 +194,6 @@ def _lapses(order: Order, why: int) -> bool:
 
     One that still waits for its delay lapses like one that rests: it was priced before something material happened.
     """
-    if not order.stake_m:
-        return False
     if why == Why.CLOSED or order.selection.withdrawn_ms:
         return True
     if order.on_close:
@@ -214,7 +212,7 @@ def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
         elif exchange.clearing:
             why = Why(exchange.why)
             for position in reversed(exchange.clearing[-limits.slice_max :]):
-                gone = [order for order in position.orders.values() if _lapses(order, why)]
+                gone = [order for order in position.resting.values() if _lapses(order, why)]
                 cleared_count += 1
                 if gone:
                     yield orders.cancelled(market, gone, why, now_ms)
@@ -238,8 +236,7 @@ def apply_advanced(book: Book, event: ev.ExchangeAdvanced) -> None:
         for position in exchange.due[-event.settled :]:
             counting.make(position)
             counting.drop(position)
-            for order in position.orders.values() if position.customer.id == exchange.terms.house else ():
-                positions.carry(book, order)
+            positions.carry_all(book, position)
         del exchange.due[-event.settled :]
         if not exchange.due:
             counting.forget(exchange)

@@ -71,9 +71,8 @@ def make(position: Position) -> None:
 def recount(position: Position, counting: Counting) -> None:
     """Lines and sums from orders and trades alone, out of a snapshot."""
     position.lines, position.back_m, position.staked_m = {}, 0, 0
-    for order in position.orders.values():
-        if order.stake_m:
-            positions.make(position, positions.rests(order.selection.id, order.side, positions.at_risk(order)))
+    for order in position.resting.values():
+        positions.make(position, positions.rests(order.selection.id, order.side, positions.at_risk(order)))
     count = Count()
     count_on(position, counting, count, len(position.trades))
     _restate(position, count)

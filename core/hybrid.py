@@ -48,8 +48,8 @@ def _lay_market(book: Book, limits: Limits, market: Market, now_ms: int) -> Iter
     assert exchange is not None
     house = exchange.positions.get(exchange.terms.house)
     resting: dict[str, list[Order]] = {}
-    for order in house.orders.values() if house is not None else ():
-        if order.stake_m and order.carried is not None:
+    for order in house.resting.values() if house is not None else ():
+        if order.carried is not None:
             resting.setdefault(order.selection.id, []).append(order)
     busy = exchange.clearing or exchange.closing or exchange.due
     is_open = not busy and obstacle(market, limits, now_ms) is None

@@ -124,11 +124,11 @@ def _check_market(market: Market, offered: list[Bet]) -> None:
                 if leg.place is not None and leg.place_running_m:
                     of_selection[2] += liability.place_payout(leg)
                     places[leg.place.places] = places.get(leg.place.places, 0) + 1
-    for order in _orders_of(market):
-        if order.carried is not None:
-            sums[order.selection.id][0] += order.carried[0]
-            sums[order.selection.id][1] += order.carried[1]
-            stakes_m += order.carried[1]
+    for position in market.exchange.positions.values() if market.exchange is not None else ():
+        for selection_id, carried in (position.carried or {}).items():
+            sums[selection_id][0] += carried.counted_payout_m
+            sums[selection_id][1] += carried.counted_stake_m
+            stakes_m += carried.counted_stake_m
     name = market.fixture.id, market.id
     assert market.open_bets == sum(bet.status == BetStatus.OPEN for bet in market.bets.values()), name
     assert (market.stakes_m, market.place_stakes_m, market.places) == (stakes_m, place_stakes_m, places), name
@@ -233,7 +233,7 @@ def _check_orders(book: Book) -> None:
             assert not orders.keys() & position.orders.keys(), (key, name)
             orders.update(position.orders)
             exposures[name] += position.exposure_m
-            resting[name] += position.resting
+            resting[name] += len(position.resting)
             trades += len(position.trades)
     assert orders == book.orders
     assert trades == book.trades
@@ -328,9 +328,27 @@ def _check_position(position: Position, *, busy: bool) -> None:
         at_close = order.on_close or order.persistence == Persistence.ON_CLOSE
         assert at_close or order.stake_m + order.matched_m <= order.asked_m, order.id
         assert order.stake_m or order.waits is None, order.id
-    assert position.resting == sum(bool(order.stake_m) for order in position.orders.values()), name
+    resting = [order for order in position.orders.values() if order.stake_m]
+    assert list(position.resting.values()) == resting == [position.resting[order.id] for order in resting], name
+    _check_carried(position, busy=busy)
     if not busy:
         assert position.exposure_m == (0 if position.settled else _exposure(position)), name
+
+
+def _check_carried(position: Position, *, busy: bool) -> None:
+    """What the house's lays come to, and what of it counts in the market's liability."""
+    name = position.market.id, position.customer.id
+    sums: dict[str, list[int]] = {selection_id: [0, 0] for selection_id in position.carried or {}}
+    for order in position.orders.values():
+        if order.carried is not None:
+            total = sums[order.selection.id]
+            total[0] += order.carried[0]
+            total[1] += order.carried[1]
+    for selection_id, carried in (position.carried or {}).items():
+        assert sums[selection_id] == [carried.payout_m, carried.stake_m], name
+        over = position.settled or position.market.selections[selection_id].withdrawn_ms
+        counted = carried.counted_payout_m, carried.counted_stake_m
+        assert busy or counted == ((0, 0) if over else tuple(sums[selection_id])), name
 
 
 def _exposure(position: Position) -> int:

@@ -376,7 +376,7 @@ def _rest(exchange: Exchange, position: Position, order: Order) -> None:
         book.add(order)
         if order.persistence == _ON_CLOSE:
             exchange.until_close.setdefault(name, {})[order.id] = order
-    position.resting += 1
+    position.resting[order.id] = order
     position.customer.resting += 1
     positions.make(position, positions.rests(name, order.side, positions.at_risk(order)))
 
@@ -417,7 +417,7 @@ def _fill(
         position.exposure_m += fill.exposure_m
         ledger.expose(position.customer, fill.exposure_m)
     if not order.stake_m:
-        position.resting -= 1
+        del position.resting[order.id]
         position.customer.resting -= 1
         if order.persistence == _ON_CLOSE:
             del exchange.until_close[name][order.id]
@@ -462,7 +462,7 @@ def apply_pending(book: Book, event: ev.OrderPending) -> None:
         waits=event,
     )
     book.orders[order.id] = position.orders[order.id] = order
-    position.resting += 1
+    position.resting[order.id] = order
     customer.resting += 1
     positions.make(position, positions.rests(selection.id, order.side, positions.at_risk(order)))
     position.exposure_m += event.exposure_m
@@ -544,7 +544,7 @@ def take_back(
     """
     name = order.selection.id
     positions.make(position, positions.rests(name, order.side, -positions.at_risk(order)))
-    position.resting -= 1
+    del position.resting[order.id]
     position.customer.resting -= 1
     if order.waits is not None:
         order.waits = None
@@ -596,7 +596,7 @@ def decide_cancel_all(
 def _resting(customer: Customer, fixture: str = "", market: str = "") -> list[tuple[Market, list[Order]]]:
     """A customer's orders that rest or wait, by market; everywhere, or where it is said."""
     return [
-        (position.market, [order for order in position.orders.values() if order.stake_m])
+        (position.market, list(position.resting.values()))
         for (of_fixture, of_market), position in (customer.positions or {}).items()
         if position.resting and fixture in ("", of_fixture) and market in ("", of_market)
     ]
@@ -732,7 +732,7 @@ def restored(book: Book, order: Order) -> None:
     position = exchange.positions[order.customer]
     book.orders[order.id] = position.orders[order.id] = order
     if order.waits is not None:
-        position.resting += 1
+        position.resting[order.id] = order
         order.owner.resting += 1
         note(book, order)
     elif order.stake_m:

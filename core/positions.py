@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from heapq import nlargest
 
 from core import liability
-from core.book import Between, Book, Line, Market, Order, Position, Trade
+from core.book import Between, Book, Carried, Line, Market, Order, Position, Selection, Trade
 from core.exchange.ladder import Side
 from core.units import PRICE_ONE, payout_down, payout_up
 
@@ -198,20 +198,36 @@ def carry(book: Book, order: Order) -> None:
 
     So the limits hold whatever is matched, and bets and lays share the room under them.
     """
-    selection = order.selection
-    market = selection.market
-    assert market.exchange is not None
-    if market.exchange.terms.house != order.customer or order.side != LAY:
+    exchange = order.selection.market.exchange
+    assert exchange is not None
+    if exchange.terms.house != order.customer or order.side != LAY:
         return
-    position = market.exchange.positions[order.customer]
-    payout_m = stake_m = 0
-    if not (position.settled or selection.withdrawn_ms):
-        stake_m = order.matched_m
-        payout_m = payout_down(stake_m, order.price, PRICE_ONE) + open_m(LAY, order.price, order.stake_m)
+    position = exchange.positions[order.customer]
+    if position.carried is None:
+        position.carried = {}
+    carried = position.carried.setdefault(order.selection.id, Carried())
     was_payout_m, was_stake_m = order.carried or (0, 0)
-    order.carried = payout_m, stake_m
-    if (payout_m, stake_m) != (was_payout_m, was_stake_m):
-        liability.shift(book, selection, payout_m - was_payout_m, stake_m - was_stake_m)
+    payout_m = payout_down(order.matched_m, order.price, PRICE_ONE) + open_m(LAY, order.price, order.stake_m)
+    order.carried = payout_m, order.matched_m
+    carried.payout_m += payout_m - was_payout_m
+    carried.stake_m += order.matched_m - was_stake_m
+    _carry(book, position, order.selection, carried)
+
+
+def carry_all(book: Book, position: Position) -> None:
+    """The same of all its lays: it is settled, or open again, or a selection is withdrawn."""
+    for name, carried in (position.carried or {}).items():
+        _carry(book, position, position.market.selections[name], carried)
+
+
+def _carry(book: Book, position: Position, selection: Selection, carried: Carried) -> None:
+    payout_m, stake_m = carried.payout_m, carried.stake_m
+    if position.settled or selection.withdrawn_ms:
+        payout_m = stake_m = 0
+    more_payout_m, more_stake_m = payout_m - carried.counted_payout_m, stake_m - carried.counted_stake_m
+    if more_payout_m or more_stake_m:
+        carried.counted_payout_m, carried.counted_stake_m = payout_m, stake_m
+        liability.shift(book, selection, more_payout_m, more_stake_m)
 
 
 def at_risk(order: Order) -> int:

@@ -178,20 +178,21 @@ def get_orders(book: Book, limits: Limits, query: qu.GetOrders, _: int) -> an.An
 
 
 def _listed(position: Position, most: int) -> list[Order]:
-    """As many of a customer's orders as one answer holds, in the order in which they came."""
-    resting = min(position.resting, most)
-    done = most - resting
-    found = []
-    for order in reversed(position.orders.values()):
-        if order.stake_m and resting:
-            found.append(order)
-            resting -= 1
-        elif not order.stake_m and done:
+    """As many of a customer's orders as one answer holds, in the order in which they came.
+
+    No further back than that needs: a market maker's oldest order may rest still, behind 100 000 that are matched.
+    """
+    resting = list(position.resting.values())[-most:]
+    done, found = most - len(resting), []
+    for order in reversed(position.orders.values()) if done else ():
+        if order.stake_m:
+            found.append(resting.pop())
+        else:
             found.append(order)
             done -= 1
-        if not (resting or done):
+        if not done:
             break
-    return found[::-1]
+    return resting + found[::-1]
 
 
 def get_book(book: Book, limits: Limits, query: qu.GetBook, now_ms: int) -> an.Answer:

@@ -10,11 +10,12 @@ import pytest
 from core.grading.scores import FootballScore
 from core.messages import commands as co
 from core.messages import events as ev
-from core.messages.answers import Done
+from core.messages.answers import Done, Orders
+from core.messages.queries import GetOrders
 from core.messages.results import Result
 from core.messages.terms import ExchangeTerms
 from tests.core.trading import CASH_M, MATCH, exchange, floor, levels, order, placed, position
-from tests.core.world import NOON, World, dead_heat, half_lost, half_won, lost, refused, void, won
+from tests.core.world import NOON, World, dead_heat, half_lost, half_won, limits, lost, refused, void, won
 
 DAY = 86_400_000
 
@@ -405,4 +406,24 @@ def test_what_is_matched_after_a_withdrawal_keeps_its_price_though_it_was_told_f
     world.check()
     world.settle(MATCH, won("home"))
     assert position(world, "ann").net_m == 100 * 125 // 100 + 100
+    world.check()
+
+
+def test_an_order_that_rests_is_found_behind_all_that_are_matched() -> None:
+    """The market looks at what rests only: so its order among the others is kept apart."""
+    world = floor("ann", "bob")
+    oldest = placed(world, "bob", "home", "lay", 20_000, 100).id
+    for _ in range(5):
+        _match(world, 30_000, 100)
+    newest = placed(world, "bob", "home", "lay", 20_000, 100).id
+    bob = position(world, "bob")
+    assert list(bob.resting) == [oldest, newest]
+    for most, listed in ((1, [newest]), (2, [oldest, newest]), (4, [oldest, *list(bob.orders)[4:6], newest])):
+        world.engine.limits = limits(orders_listed_max=most)
+        answer = world.send(GetOrders("bob", "match", "winner"))
+        assert isinstance(answer, Orders)
+        assert [order.id for order in answer.orders] == listed
+        assert answer.older_orders == 7 - most
+    world.cancel(MATCH)
+    assert not bob.resting
     world.check()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from core import snapshot
 from core.messages import commands as co
 from core.messages.commands import NamedSelection
 from core.messages.terms import ExchangeTerms
-from tests.core.trading import MATCH, exchange
-from tests.core.world import World
+from tests.core.trading import MATCH, exchange, placed
+from tests.core.world import World, won
 
 
 def test_another_outcome_makes_what_was_covered_by_all_others_cost_again() -> None:
@@ -44,3 +46,32 @@ def test_with_another_number_of_winners_what_the_house_has_laid_can_cost_somethi
     exchange(world, winners=2, **terms)
     assert world.at(MATCH).liability_m == 1_000
     world.check()
+
+
+def test_what_the_house_has_laid_counts_until_its_market_is_settled_and_again_when_that_is_taken_back() -> None:
+    """Three lays of 5.00 at 2.0 are taken, each by two customers; one of the selections is withdrawn at the end."""
+    world = World()
+    world.customer("house", 10**6)
+    world.customer("ann", 10**6)
+    market = exchange(world, house="house", house_stake_m=500, cross=False)
+    for name in ("home", "draw"):
+        world.price(MATCH, name, 20_000)
+    for _ in range(3):
+        world.wait(2_000)
+        world.run()
+        for stake_m in (200, 300):
+            placed(world, "ann", "home", "back", 20_000, stake_m)
+    counted = []
+    steps: list[Callable[[], object]] = [
+        lambda: world.desk(co.SuspendMarket, MATCH, lapse=True),
+        lambda: world.settle(MATCH, won("home")),
+        lambda: world.roll_back(MATCH),
+        lambda: world.desk(co.WithdrawSelection, MATCH, selection="home", price=0, at_ms=world.now),
+    ]
+    for step in steps:
+        step()
+        world.run()
+        world.check()
+        counted.append((market.selections["home"].payout_m, market.stakes_m))
+    assert counted == [(3_000, 1_500), (0, 0), (3_000, 1_500), (0, 0)]
+    assert snapshot.state_hash(snapshot.restore(snapshot.encode(world.book))) == snapshot.state_hash(world.book)

@@ -147,7 +147,7 @@ TRADED: list[tuple[str, Callable[[Book], object]]] = [
     ("an order matched at another price", lambda book: _order(book, "rests", paid=1)),
     ("a match that is forgotten", lambda book: _position(book).trades.pop()),
     ("the count of matches", lambda book: setattr(book, "trades", 1)),
-    ("the count of a position's orders", lambda book: setattr(_position(book), "resting", 2)),
+    ("the count of a position's orders", lambda book: _position(book).resting.popitem()),
     ("the count of a customer's orders", lambda book: setattr(book.customers["ann"], "resting", 2)),
     ("a position that its customer does not know", lambda book: setattr(book.customers["ann"], "positions", None)),
     ("a customer with an empty list", lambda book: setattr(_closed(book), "positions", {})),

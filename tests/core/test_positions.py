@@ -171,7 +171,7 @@ def test_markets_do_not_cover_each_other() -> None:
 def test_a_customer_that_holds_nothing_has_no_position() -> None:
     world = floor("ann")
     report = placed(world, "ann", "home", "back", 20_000, 1_000)
-    assert position(world, "ann").resting == world.of("ann").resting == 1
+    assert len(position(world, "ann").resting) == world.of("ann").resting == 1
     world.command(co.CancelOrder, customer="ann", order=report.id)
     assert (world.of("ann").positions, _exposures(world, "ann")) == (None, (CASH_M, 0))
     world.check()

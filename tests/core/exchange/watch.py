@@ -293,7 +293,7 @@ class Watch(Record):
             customer = world.of(name)
             held = list((customer.positions or {}).values())
             assert customer.exposure_m == sum(position.exposure_m for position in held), name
-            assert customer.resting == sum(position.resting for position in held), name
+            assert customer.resting == sum(len(position.resting) for position in held), name
             won_m = sum(position.net_m - position.commission_m for position in held)
             assert customer.cash_m + customer.exposure_m == brought_m + won_m, name
 
