@@ -15,14 +15,13 @@ from collections.abc import Iterator
 from itertools import islice
 
 from core import counting, ledger, markets, orders, positions, protection
-from core.book import DESK, Book, Exchange, Market, Order, Persistence, Position
+from core.book import DESK, Book, Exchange, Line, Market, Order, Persistence, Position
 from core.exchange import starting
 from core.exchange.ladder import Side
 from core.limits import Limits
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
-from core.positions import Change
 from core.refusals import Refusal
 
 Why = ev.Why
@@ -128,12 +127,18 @@ def starting_price(market: Market, selection: str, now_ms: int) -> ev.StartingPr
     # Within the window of a cancel a match would be void at once, as a bet would be: all lapse.
     matched = [] if market.cancels_at(now_ms) else [_waiting(order) for order in waiting]
     found = starting.reconcile(matched) if matched else starting.Reconciled(0, (0,) * len(waiting))
-    changed: dict[str, tuple[Change, int]] = {}
-    closed = tuple(
-        _closed(order, found.price, stake_m, changed) for order, stake_m in zip(waiting, found.stakes_m, strict=True)
-    )
+    closers: dict[str, _Closer] = {}
+    closed = []
+    for order, stake_m in zip(waiting, found.stakes_m, strict=True):
+        closer = closers.get(order.customer)
+        if closer is None:
+            closer = closers[order.customer] = _Closer(exchange.positions[order.customer], selection)
+        change_m = closer.close(order, found.price, stake_m)
+        closed.append(ev.Closed(order.id, order.customer, stake_m, change_m, order.side.value))
     currency = waiting[0].owner.currency if waiting else ""
-    return ev.StartingPriceMatched(now_ms, market.fixture.id, market.id, selection, found.price, currency, closed)
+    return ev.StartingPriceMatched(
+        now_ms, market.fixture.id, market.id, selection, found.price, currency, tuple(closed)
+    )
 
 
 def _waiting(order: Order) -> starting.Waiting:
@@ -165,17 +170,35 @@ def near_and_far(exchange: Exchange, selection: str) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def _closed(order: Order, price: int, stake_m: int, changed: dict[str, tuple[Change, int]]) -> ev.Closed:
-    """What an order got; `changed`: what the ones before have changed, and the exposure with it, by customer."""
-    market, name = order.selection.market, order.selection.id
-    position = positions.of(market, order.customer)
-    assert position is not None
-    before, was_m = changed.get(order.customer) or ((name, 0, 0, 0, 0), positions.exposure(position))
-    gone = positions.rests(name, order.side, -positions.at_risk(order))
-    change = positions.together((before, gone, positions.matched(name, order.side, price, stake_m, positions.CLOSE)))
-    now_m = positions.exposure(position, (change,))
-    changed[order.customer] = change, now_m
-    return ev.Closed(order.id, order.customer, stake_m, now_m - was_m, order.side)
+class _Closer:
+    """A customer whose orders on a selection take the starting price, one after the other: by how much each changes his
+    exposure. His other selections are looked at once for all of them.
+    """
+
+    __slots__ = ("back_m", "exposure_m", "line", "others", "staked_m")
+
+    def __init__(self, position: Position, selection: str) -> None:
+        line = position.lines.get(selection) or Line()
+        self.line = Line(line.back_m, line.lay_m, line.win_m)
+        self.back_m, self.staked_m = position.back_m, position.staked_m
+        self.others = positions.elsewhere(position, selection)
+        self.exposure_m = self._exposure()
+
+    def _exposure(self) -> int:
+        return positions.exposure_there(self.others, self.line, self.back_m, self.staked_m)
+
+    def close(self, order: Order, price: int, stake_m: int) -> int:
+        """Nothing of the order rests any more; a stake has been matched."""
+        _, win_m, staked_m, _, _ = positions.matched("", order.side, price, stake_m, positions.CLOSE)
+        _, _, _, back_m, lay_m = positions.rests("", order.side, -positions.at_risk(order))
+        line = self.line
+        line.win_m += win_m
+        line.back_m += back_m
+        line.lay_m += lay_m
+        self.staked_m += staked_m
+        self.back_m += back_m
+        was_m, self.exposure_m = self.exposure_m, self._exposure()
+        return self.exposure_m - was_m
 
 
 def apply_starting_price(book: Book, event: ev.StartingPriceMatched) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import nlargest
+from typing import NamedTuple
 
 from core import liability
 from core.book import Between, Book, Carried, Line, Market, Order, Position, Selection, Trade
@@ -135,6 +136,47 @@ def _exposure_of_many(position: Position, outcomes: int) -> int:
     both = [line.lay_m - line.back_m - line.win_m for line in lines]
     worst_m = back_m + sum(nlargest(winners, unmatched + untouched))
     return max(0, worst_m, back_m - position.staked_m + sum(nlargest(winners, both + untouched)))
+
+
+class Elsewhere(NamedTuple):
+    """What the worst outcomes on all selections but one cost, but for the sums over all: of as many as win, and of one
+    less, which is what is left if that selection wins too. None of as many: there are fewer selections.
+    """
+
+    unmatched_m: int
+    unmatched_less_m: int
+    both_m: int
+    both_less_m: int
+
+
+_FEWER = -(2**62)
+
+
+def elsewhere(position: Position, selection: str) -> Elsewhere:
+    """Worked out once for a number of changes on one selection, none of which then has to look at the others."""
+    market = position.market
+    assert market.exchange is not None
+    winners = market.winners
+    lines = [line for name, line in position.lines.items() if name != selection]
+    untouched = [0] * min(winners, max(0, market.exchange.outcomes - len(lines) - 1))
+    unmatched = [line.lay_m - line.back_m for line in lines] + untouched
+    both = [line.lay_m - line.back_m - line.win_m for line in lines] + untouched
+    if winners == 1:
+        return Elsewhere(max(unmatched), 0, max(both), 0) if unmatched else Elsewhere(_FEWER, 0, _FEWER, 0)
+    worst = nlargest(winners, unmatched)
+    worst_both = nlargest(winners, both)
+    less_m, both_less_m = sum(worst[: winners - 1]), sum(worst_both[: winners - 1])
+    if len(worst) < winners:
+        return Elsewhere(_FEWER, less_m, _FEWER, both_less_m)
+    return Elsewhere(sum(worst), less_m, sum(worst_both), both_less_m)
+
+
+def exposure_there(others: Elsewhere, line: Line, back_m: int, staked_m: int) -> int:
+    """The same as `exposure`, of a position with this line on that selection, and these sums."""
+    unmatched_m = line.lay_m - line.back_m
+    both_m = unmatched_m - line.win_m
+    worst_m = back_m + max(others.unmatched_m, others.unmatched_less_m + unmatched_m)
+    return max(0, worst_m, back_m - staked_m + max(others.both_m, others.both_less_m + both_m))
 
 
 def make(position: Position, change: Change) -> None:

@@ -17,7 +17,9 @@ liability.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from core.exchange.ladder import Side
@@ -49,18 +51,17 @@ def reconcile(orders: Sequence[Waiting]) -> Reconciled:
 
     So at the price that is their limit some may go without, in the order of arrival (support.betfair.se, answer 2125).
     """
-    price = meeting_price(orders)
+    sums = _Sums(orders)
+    price = sums.meeting_price()
     stakes_m = [0] * len(orders)
     if not price:
         return Reconciled(0, tuple(stakes_m))
-    taken = [_stake_at(order, price) for order in orders]
-    most_m = _volume(orders, price)
+    most_m = sums.volume(price)
     for side in Side:
         left_m = most_m
-        for index in sorted(range(len(orders)), key=lambda index: _turn(orders[index])):
-            if orders[index].side is side:
-                stakes_m[index] = min(taken[index], left_m)
-                left_m -= stakes_m[index]
+        for _, index in sorted([(_turn(order), index) for index, order in enumerate(orders) if order.side is side]):
+            stakes_m[index] = min(_stake_at(orders[index], price), left_m)
+            left_m -= stakes_m[index]
     return Reconciled(price, tuple(stakes_m))
 
 
@@ -76,41 +77,63 @@ def meeting_price(orders: Sequence[Waiting]) -> int:
 
     Of several it is the greatest, but for rounding: the backs that take them are the same and are all matched, and the
     lays' liabilities are used most there.
-
-    It is the least at which as much is backed as is laid, or more, or the one below it: above, less is laid; further
-    below, less is backed. What rounding takes, less than a minor unit an order, does not count.
     """
-    low, high = PRICE_LEAST, PRICE_MOST
-    while low < high:
-        middle = (low + high) // 2
-        backed_m, liability_m = _sums(orders, middle)
-        if backed_m * (middle - PRICE_ONE) >= liability_m * PRICE_ONE:
-            high = middle
-        else:
-            low = middle + 1
-    below = max(PRICE_LEAST, low - 1)
-    price = below if _volume(orders, below) > _volume(orders, low) else low
-    return price if _volume(orders, price) else 0
+    return _Sums(orders).meeting_price()
 
 
-def _sums(orders: Sequence[Waiting], price: int) -> tuple[int, int]:
-    """The stakes of those who back at a price, and the liabilities of those who lay."""
-    backed_m = liability_m = 0
-    for side, amount_m, limit in orders:
-        if side is Side.BACK:
-            if price >= limit:
-                backed_m += amount_m
-        elif price <= limit or not limit:
-            liability_m += amount_m
-    return backed_m, liability_m
+class _Sums:
+    """What is backed and what is laid at any price, without a look at each order: sums of amounts, by limit."""
 
+    def __init__(self, orders: Sequence[Waiting]) -> None:
+        self.lays: list[tuple[int, int]] = []
+        """(limit, liability): each is rounded for itself."""
+        backed: dict[int, int] = {}
+        laid: dict[int, int] = {}
+        for side, amount_m, limit in orders:
+            if side is Side.BACK:
+                backed[limit] = backed.get(limit, 0) + amount_m
+            else:
+                most = limit or PRICE_MOST
+                self.lays.append((most, amount_m))
+                laid[most] = laid.get(most, 0) + amount_m
+        self.back_limits, self.lay_limits = sorted(backed), sorted(laid)
+        self.backed_m = [0, *accumulate(backed[limit] for limit in self.back_limits)]
+        """The stakes of so many of the least limits."""
+        self.liabilities_m = [0, *accumulate(laid[limit] for limit in self.lay_limits)]
 
-def _volume(orders: Sequence[Waiting], price: int) -> int:
-    """The stake that is matched at a price, in minor units."""
-    stakes_m = dict.fromkeys(Side, 0)
-    for order in orders:
-        stakes_m[order.side] += _stake_at(order, price)
-    return min(stakes_m.values())
+    def meeting_price(self) -> int:
+        """The least at which as much is backed as is laid, or more, or the one below it: above, less is laid; further
+        below, less is backed. What rounding takes, less than a minor unit an order, does not count.
+        """
+        low, high = PRICE_LEAST, PRICE_MOST
+        while low < high:
+            middle = (low + high) // 2
+            if self._backed(middle) * (middle - PRICE_ONE) >= self._liability(middle) * PRICE_ONE:
+                high = middle
+            else:
+                low = middle + 1
+        below = max(PRICE_LEAST, low - 1)
+        below_m, low_m = self.volume(below), self.volume(low)
+        if below_m > low_m:
+            return below
+        return low if low_m else 0
+
+    def volume(self, price: int) -> int:
+        """The stake that is matched at a price, in minor units."""
+        backed_m = self._backed(price)
+        if not backed_m:
+            return 0
+        winnings = price - PRICE_ONE
+        laid_m = sum([amount_m * PRICE_ONE // winnings for limit, amount_m in self.lays if price <= limit])
+        return min(backed_m, laid_m)
+
+    def _backed(self, price: int) -> int:
+        """The stakes of those who back at a price."""
+        return self.backed_m[bisect_right(self.back_limits, price)]
+
+    def _liability(self, price: int) -> int:
+        """The liabilities of those who lay."""
+        return self.liabilities_m[-1] - self.liabilities_m[bisect_left(self.lay_limits, price)]
 
 
 def _stake_at(order: Waiting, price: int) -> int:

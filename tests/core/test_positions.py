@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import clearing, positions
-from core.book import Customer, Exchange, Fixture, Market, Order, Position, Selection
+from core.book import Customer, Exchange, Fixture, Line, Market, Order, Position, Selection
 from core.exchange.ladder import CLASSIC
 from core.exchange.orderbook import OrderBook
 from core.messages import commands as co
@@ -119,6 +119,27 @@ def test_any_position_costs_what_its_worst_outcome_costs(
     assert positions.exposure(held, more) == _worst(held, [*made, *more])
     for change in more[:1]:
         assert positions.exposure(held, (change,)) == _worst(held, [*made, change])
+
+
+@given(
+    st.lists(_CHANGE, max_size=12),
+    st.lists(_CHANGE, max_size=4),
+    st.sampled_from(("a", "ab", "abcdef")),
+    st.integers(1, 7),
+)
+def test_changes_on_one_selection_cost_the_same_without_a_look_at_the_others(
+    made: list[Change], more: list[Change], names: str, winners: int
+) -> None:
+    """Also where fewer selections can still win than are to."""
+    held = _position(names, winners)
+    made, more = ([change for change in changes if change[0] in names] for changes in (made, more))
+    for change in made:
+        positions.make(held, change)
+    others = positions.elsewhere(held, "a")
+    for change in [("a", 0, 0, 0, 0), *(("a", *change[1:]) for change in more)]:
+        positions.make(held, change)
+        line = held.lines.get("a") or Line()
+        assert positions.exposure_there(others, line, held.back_m, held.staked_m) == positions.exposure(held)
 
 
 def test_a_line_that_has_become_empty_goes() -> None:

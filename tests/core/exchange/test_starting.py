@@ -152,3 +152,25 @@ def _asks_less(first: Waiting, other: Waiting) -> bool:
     if not first.limit or not other.limit:
         return not first.limit and bool(other.limit)
     return first.limit < other.limit if first.side is BACK else first.limit > other.limit
+
+
+def plain_price(orders: list[Waiting]) -> int:
+    """As it is written first: each step of the search looks at all orders."""
+    low, high = PRICE_LEAST, PRICE_MOST
+    while low < high:
+        middle = (low + high) // 2
+        backed_m = sum(each.amount_m for each in orders if each.side is BACK and middle >= each.limit)
+        lays = [each for each in orders if each.side is LAY and (not each.limit or middle <= each.limit)]
+        if backed_m * (middle - PRICE_ONE) >= sum(each.amount_m for each in lays) * PRICE_ONE:
+            high = middle
+        else:
+            low = middle + 1
+    below = max(PRICE_LEAST, low - 1)
+    price = below if volume(orders, below) > volume(orders, low) else low
+    return price if volume(orders, price) else 0
+
+
+@settings(max_examples=1_000)
+@given(WAITING)
+def test_sums_by_limit_find_what_a_look_at_all_orders_finds(orders: list[Waiting]) -> None:
+    assert meeting_price(orders) == plain_price(orders)
