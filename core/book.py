@@ -483,6 +483,16 @@ class Counting(Struct, gc=False, eq=False):
     """By customer."""
 
 
+class Made(Struct, gc=False, array_like=True):
+    """A starting price that is made, and the orders that are still to take it: nobody can take them back any more."""
+
+    selection: str
+    price: int
+    ts_ms: int
+    stakes_m: dict[str, int]
+    """Order -> what it has matched, in order of arrival."""
+
+
 class Exchange(Struct, gc=False, eq=False):
     """What makes a market an exchange: order books, positions, and the work that is still to be done on them."""
 
@@ -505,6 +515,8 @@ class Exchange(Struct, gc=False, eq=False):
     """Why orders are being looked at (events.Why), while `clearing` or `closing` is not empty."""
     closing: list[str] = field(default_factory=list)
     """Selections whose starting price is still to be made, the next one last."""
+    made: Made | None = None
+    """That of the next one, if not all of its orders have taken it yet."""
     clearing: list[Position] = field(default_factory=list)
     """Positions whose resting orders are still to be looked at, the next one last."""
     due: list[Position] = field(default_factory=list)

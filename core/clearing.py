@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from core import counting, ledger, markets, orders, positions, protection
-from core.book import DESK, Book, Exchange, Line, Market, Order, Persistence, Position
+from core.book import DESK, Book, Exchange, Line, Made, Market, Order, Persistence, Position
 from core.exchange import starting
 from core.exchange.ladder import Side
 from core.limits import Limits
@@ -84,7 +84,8 @@ def begin(book: Book, market: Market, why: int) -> None:
     exchange.version += 1
     exchange.why = max(why, exchange.why) if busy else why
     if exchange.why == Why.CLOSED:
-        exchange.closing = []
+        # A price that is made is the price of all its orders: backs may have taken it, their layers not yet.
+        exchange.closing = [exchange.made.selection] if exchange.made is not None else []
     exchange.clearing = [position for position in reversed(exchange.positions.values()) if position.resting]
     _queue(book, market, exchange)
 
@@ -119,26 +120,36 @@ def on_close(exchange: Exchange, selection: str) -> list[Order]:
     return [*exchange.on_close.get(selection, {}).values(), *exchange.until_close.get(selection, {}).values()]
 
 
-def starting_price(market: Market, selection: str, now_ms: int) -> ev.StartingPriceMatched:
-    """The orders on a selection that take the starting price, matched at it."""
+def starting_price(market: Market, selection: str, most: int, now_ms: int) -> ev.StartingPriceMatched:
+    """The orders on a selection that take the starting price, matched at it: so many, and what the others will get."""
     exchange = market.exchange
     assert exchange is not None
+    made = exchange.made or _make_price(market, exchange, selection, now_ms)
+    orders_of = on_close(exchange, selection)
+    closers: dict[str, _Closer] = {}
+    closed = []
+    for order in orders_of[:most]:
+        closer = closers.get(order.customer)
+        if closer is None:
+            closer = closers[order.customer] = _Closer(exchange.positions[order.customer], selection)
+        stake_m = made.stakes_m[order.id]
+        change_m = closer.close(order, made.price, stake_m)
+        closed.append(ev.Closed(order.id, order.customer, stake_m, change_m, order.side.value))
+    currency = orders_of[0].owner.currency if orders_of else ""
+    head = now_ms, market.fixture.id, market.id, selection, made.price, currency, tuple(closed)
+    if exchange.made is not None:
+        return ev.StartingPriceMatched(*head, made_ms=made.ts_ms)
+    return ev.StartingPriceMatched(*head, rest=tuple(made.stakes_m.items())[most:])
+
+
+def _make_price(market: Market, exchange: Exchange, selection: str, now_ms: int) -> Made:
+    """The price, and what each order has matched at it: decided at once, for what one has the others have not."""
     waiting = on_close(exchange, selection)
     # Within the window of a cancel a match would be void at once, as a bet would be: all lapse.
     matched = [] if market.cancels_at(now_ms) else [_waiting(order) for order in waiting]
     found = starting.reconcile(matched) if matched else starting.Reconciled(0, (0,) * len(waiting))
-    closers: dict[str, _Closer] = {}
-    closed = []
-    for order, stake_m in zip(waiting, found.stakes_m, strict=True):
-        closer = closers.get(order.customer)
-        if closer is None:
-            closer = closers[order.customer] = _Closer(exchange.positions[order.customer], selection)
-        change_m = closer.close(order, found.price, stake_m)
-        closed.append(ev.Closed(order.id, order.customer, stake_m, change_m, order.side.value))
-    currency = waiting[0].owner.currency if waiting else ""
-    return ev.StartingPriceMatched(
-        now_ms, market.fixture.id, market.id, selection, found.price, currency, tuple(closed)
-    )
+    stakes_m = {order.id: stake_m for order, stake_m in zip(waiting, found.stakes_m, strict=True)}
+    return Made(selection, found.price, now_ms, stakes_m)
 
 
 def _waiting(order: Order) -> starting.Waiting:
@@ -202,13 +213,20 @@ class _Closer:
 
 
 def apply_starting_price(book: Book, event: ev.StartingPriceMatched) -> None:
-    """The orders' matches; what was not matched lapses."""
+    """The orders' matches; what was not matched lapses. With the last of them the selection is done."""
     market = book.fixtures[event.fixture].markets[event.market]
     exchange = market.exchange
     assert exchange is not None
+    if event.rest:
+        exchange.made = Made(event.selection, event.price, event.ts_ms, dict(event.rest))
+    made = exchange.made
     for closed in event.orders:
         orders.close(book, exchange, book.orders[closed.order], closed, event)
-    exchange.closing.remove(event.selection)
+        if made is not None:
+            made.stakes_m.pop(closed.order, None)
+    if made is None or not made.stakes_m:
+        exchange.made = None
+        exchange.closing.remove(event.selection)
     book.traded[event.fixture, event.market] = market
 
 
@@ -231,7 +249,7 @@ def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
         assert exchange is not None
         cleared_count = settled_count = counted = 0
         if exchange.closing:
-            yield starting_price(market, exchange.closing[-1], now_ms)
+            yield starting_price(market, exchange.closing[-1], limits.slice_max, now_ms)
         elif exchange.clearing:
             why = Why(exchange.why)
             for position in reversed(exchange.clearing[-limits.slice_max :]):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from itertools import combinations
 
+from msgspec.structs import replace
+
 from core import ledger, liability, positions, protection
 from core.book import Bet, Between, Book, Customer, Exchange, Fixture, Market, Order, Persistence, Position, Trade
 from core.exchange.ladder import Side
@@ -283,6 +285,11 @@ def _check_exchange(market: Market, exchange: Exchange) -> None:
         assert all(exchange.positions.get(position.customer.id) is position for position in queue), market.id
     assert len(set(exchange.closing)) == len(exchange.closing), market.id
     assert market.selections.keys() >= set(exchange.closing), market.id
+    made = exchange.made
+    if made is not None:
+        assert exchange.closing[-1] == made.selection, market.id
+        taking = closes.get(made.selection, {}).keys() | until_close.get(made.selection, {}).keys()
+        assert taking == made.stakes_m.keys() != set(), (market.id, made.selection)
     house = _payoffs_between(market, exchange)
     lost_m = sum(loses for _, loses in house.values())
     for name in standing:
@@ -296,10 +303,22 @@ def _payoffs_between(market: Market, exchange: Exchange) -> dict[str, Payoffs]:
     for position in exchange.positions.values():
         for trade in position.trades:
             if trade.between and positions.standing(market, trade) is not None:
-                wins, loses = _payoffs(trade, trade.price)
-                was = found.get(trade.selection, (0, 0))
-                found[trade.selection] = was[0] - wins, was[1] - loses
+                _stand_between(found, trade)
+        # The others of a starting price that is made are still to take it.
+        made = exchange.made
+        for order in position.resting.values() if made is not None else ():
+            assert made is not None
+            trade = Trade(made.ts_ms, "", made.selection, order.side, made.price, 0, Between.CLOSE)
+            stake_m = made.stakes_m.get(order.id, 0)
+            if stake_m and positions.standing(market, trade) is not None:
+                _stand_between(found, replace(trade, stake_m=stake_m))
     return found
+
+
+def _stand_between(found: dict[str, Payoffs], trade: Trade) -> None:
+    wins, loses = _payoffs(trade, trade.price)
+    was = found.get(trade.selection, (0, 0))
+    found[trade.selection] = was[0] - wins, was[1] - loses
 
 
 def _payoffs(trade: Trade, price: int) -> Payoffs:

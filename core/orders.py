@@ -567,7 +567,15 @@ def take_back(
 def own(book: Book, customer_id: str, order_id: str) -> Order | None:
     """A customer's order of which something rests, or that waits."""
     order = book.orders.get(order_id)
-    return order if order is not None and order.customer == customer_id and order.stake_m else None
+    mine = order is not None and order.customer == customer_id and order.stake_m and not is_matched(order)
+    return order if mine else None
+
+
+def is_matched(order: Order) -> bool:
+    """Whether its starting price is made: it is matched, though the event that says so of it is still to come."""
+    exchange = order.selection.market.exchange
+    assert exchange is not None
+    return exchange.made is not None and order.id in exchange.made.stakes_m
 
 
 def decide_cancel(book: Book, _: Limits, command: co.CancelOrder, digest: int, now_ms: int) -> ev.Event | Refusal:
@@ -595,11 +603,12 @@ def decide_cancel_all(
 
 def _resting(customer: Customer, fixture: str = "", market: str = "") -> list[tuple[Market, list[Order]]]:
     """A customer's orders that rest or wait, by market; everywhere, or where it is said."""
-    return [
-        (position.market, list(position.resting.values()))
+    found = [
+        (position.market, [order for order in position.resting.values() if not is_matched(order)])
         for (of_fixture, of_market), position in (customer.positions or {}).items()
         if position.resting and fixture in ("", of_fixture) and market in ("", of_market)
     ]
+    return [each for each in found if each[1]]
 
 
 def decide_exclude(
@@ -747,7 +756,7 @@ def close(book: Book, exchange: Exchange, order: Order, closed: ev.Closed, event
     order.paid += stake_m * price
     take_back(book, exchange, position, order, event.ts_ms)
     if stake_m:
-        trade = Trade(event.ts_ms, order.id, event.selection, order.side.value, price, stake_m, CLOSE)
+        trade = Trade(event.made_ms or event.ts_ms, order.id, event.selection, order.side.value, price, stake_m, CLOSE)
         position.trades.append(trade)
         book.trades += 1
         positions.make(position, positions.matched(event.selection, order.side, price, stake_m, CLOSE))

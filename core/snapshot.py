@@ -29,6 +29,7 @@ from core.book import (
     Fixture,
     FreeBet,
     Hour,
+    Made,
     Market,
     Order,
     OwnLimit,
@@ -152,6 +153,7 @@ class ExchangeRow(Struct, frozen=True, gc=False, array_like=True):
     in_play: bool
     why: int
     closing: list[str]
+    made: Made | None = None
 
 
 class MarketRow(Struct, frozen=True, gc=False, array_like=True):
@@ -518,7 +520,9 @@ def _market_row(market: Market) -> MarketRow:
 
 
 def _exchange_row(exchange: Exchange) -> ExchangeRow:
-    return ExchangeRow(exchange.terms, exchange.version, exchange.in_play, exchange.why, exchange.closing)
+    return ExchangeRow(
+        exchange.terms, exchange.version, exchange.in_play, exchange.why, exchange.closing, exchange.made
+    )
 
 
 def _position_row(position: Position) -> PositionRow:
@@ -709,7 +713,7 @@ def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
 def _exchange(book: Book, market: Market, row: ExchangeRow) -> Exchange:
     exchange = Exchange(row.terms, LADDERS[row.terms.ladder], book.make_book)
     exchange.version, exchange.in_play, exchange.why = row.version, row.in_play, row.why
-    exchange.closing = row.closing
+    exchange.closing, exchange.made = row.closing, row.made
     exchange.outcomes = positions.outcomes(market)
     return exchange
 

@@ -8,9 +8,11 @@ from typing import Any, Final
 from msgspec import Struct
 
 from adapters.journal import Stored
+from core.exchange.ladder import Side
 from core.messages import events as ev
 
 _CUSTOMER: Final = ev.Why.CUSTOMER.value
+_BACK: Final = Side.BACK.value
 
 
 class Exchange(Struct):
@@ -91,10 +93,10 @@ class Tally:
             self.seen.lapsed += len(event.orders)
 
     def _closed(self, event: ev.StartingPriceMatched) -> None:
-        """Each match is one order's on either side, so they have twice what was matched."""
-        matched = [order.stake_m for order in event.orders if order.stake_m]
+        """What the backs have matched the lays have too."""
+        matched = [order for order in event.orders if order.stake_m]
         self.seen.closed += len(matched)
-        self.seen.matched_stake_m += sum(matched) // 2
+        self.seen.matched_stake_m += sum(order.stake_m for order in matched if order.side == _BACK)
         self.seen.lapsed += len(event.orders) - len(matched)
 
     def _settled(self, event: ev.PositionSettled) -> None:

@@ -911,7 +911,11 @@ class StartingPriceMatched(Struct, frozen=True, gc=False, array_like=True, tag=6
     """0: there is none, all lapse."""
     currency: str
     orders: tuple[Closed, ...]
-    """All of them, in order of arrival."""
+    """All of them, or a slice, in order of arrival."""
+    rest: tuple[tuple[str, int], ...] = ()
+    """(order, stake) of those that take it in further events: their matches are decided with it."""
+    made_ms: int = 0
+    """When the price was made, if an event before has said so; all its matches are of that time."""
 
 
 class PositionSettled(Struct, frozen=True, gc=False, array_like=True, tag=68):

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from core import snapshot
+from core.engine import Engine
 from core.grading.scores import FootballScore
 from core.messages import commands as co
 from core.messages import events as ev
@@ -14,8 +16,8 @@ from core.messages.answers import Done, Orders
 from core.messages.queries import GetOrders
 from core.messages.results import Result
 from core.messages.terms import ExchangeTerms
-from tests.core.trading import CASH_M, MATCH, exchange, floor, levels, order, placed, position
-from tests.core.world import NOON, World, dead_heat, half_lost, half_won, limits, lost, refused, void, won
+from tests.core.trading import CASH_M, MATCH, NAMES, batch, exchange, floor, levels, order, placed, position
+from tests.core.world import NOON, World, dead_heat, half_lost, half_won, limits, lost, refused, replayed, void, won
 
 DAY = 86_400_000
 
@@ -427,3 +429,133 @@ def test_an_order_that_rests_is_found_behind_all_that_are_matched() -> None:
     world.cancel(MATCH)
     assert not bob.resting
     world.check()
+
+
+# A starting price of more orders than a slice takes: backs first, so the house stands between until the lays follow.
+
+
+def _closing(slice_max: int) -> World:
+    """Seven back 1.00 and seven lay for 2.00, at 3.0; two of them rest until then, one wants more than there is."""
+    world = World(slice_max=slice_max)
+    names = [f"c{number}" for number in range(14)]
+    for name in names:
+        world.customer(name, CASH_M)
+    exchange(world, cross=False, starting_price=True)
+    for number, name in enumerate(names):
+        if number in (3, 10):
+            price = 60_000 if number == 3 else 15_000
+            stake_m = 100 if number == 3 else 400
+            placed(world, name, "home", "back" if number < 7 else "lay", price, stake_m, persistence="on_close")
+        else:
+            side, stake_m = ("back", 100) if number < 7 else ("lay", 200)
+            placed(world, name, "home", side, 0, stake_m, kind="on_close", id=f"o{number}")
+    placed(world, "c0", "home", "back", 90_000, 500, kind="on_close", id="greedy")
+    world.desk(co.TurnInPlay, MATCH)
+    return world
+
+
+def _holds(world: World) -> list[tuple[int, int, int, list[tuple[int, int]]]]:
+    held = []
+    for number in range(14):
+        name = f"c{number}"
+        own = (world.of(name).positions or {}).get(("match", "winner"))
+        trades = [] if own is None else [(trade.price, trade.stake_m) for trade in own.trades]
+        held.append((world.cash(name), world.of(name).exposure_m, world.of(name).resting, trades))
+    return held
+
+
+@pytest.mark.parametrize("slice_max", [1, 4, 15])
+def test_a_starting_price_in_slices_is_the_one_of_all_at_once(slice_max: int) -> None:
+    whole, world = _closing(50), _closing(slice_max)
+    whole.run()
+    made = []
+    while events := world.tick():
+        world.wait(1)
+        made += [event for event in events if isinstance(event, ev.StartingPriceMatched)]
+        world.check()
+    assert [len(event.orders) for event in made[:-1]] == [slice_max] * (len(made) - 1)
+    assert sum(len(event.orders) for event in made) == 15
+    assert _holds(world) == _holds(whole)
+    once = [event for event in whole.events if isinstance(event, ev.StartingPriceMatched)]
+    assert [closed for event in made for closed in event.orders] == list(once[0].orders)
+    assert {trade.ts_ms for number in range(14) for trade in position(world, f"c{number}").trades} == {NOON}
+
+
+@pytest.mark.parametrize("by", ["the journal", "a snapshot"])
+@pytest.mark.parametrize("slices", [1, 2, 3])
+def test_a_crash_between_slices_of_a_starting_price_loses_nothing(slices: int, by: str) -> None:
+    whole, world = _closing(50), _closing(4)
+    whole.run()
+    for _ in range(slices):
+        world.tick()
+    book = replayed(world.events) if by == "the journal" else snapshot.restore(snapshot.encode(world.book))
+    assert snapshot.state_hash(book) == snapshot.state_hash(world.book)
+    world.engine = Engine(world.engine.limits, book)
+    world.events.append(world.engine.start("next", "0.1.0", world.now))
+    world.check()
+    world.run()
+    world.check()
+    assert _holds(world) == _holds(whole)
+    assert snapshot.state_hash(replayed(world.events)) == snapshot.state_hash(world.book)
+
+
+TAKEN_BACK: list[tuple[str, Callable[[World], Any]]] = [
+    ("cancel", lambda world: world.command(co.CancelOrder, customer="c13", order="o13")),
+    ("cancel all", lambda world: world.command(co.CancelOrders, customer="c13")),
+    ("reduce", lambda world: world.command(co.ReduceOrder, customer="c13", order="o13", by_m=1)),
+    ("replace", lambda world: world.command(co.ReplaceOrder, customer="c13", order="o13", price=20_000)),
+    ("batch", lambda world: batch(world, "c13", co.Cancel("o13"), atomic=True)),
+]
+
+
+@pytest.mark.parametrize(("what", "take_back"), TAKEN_BACK, ids=[what for what, _ in TAKEN_BACK])
+def test_nobody_takes_back_what_a_starting_price_that_is_made_has_matched(
+    what: str, take_back: Callable[[World], Any]
+) -> None:
+    world = _closing(4)
+    world.tick()
+    assert refused(take_back(world)) == "ORDER_UNKNOWN", what
+    world.run()
+    world.check()
+    assert [trade.stake_m for trade in position(world, "c13").trades] == [100]
+
+
+MEANWHILE: list[tuple[str, Callable[[World], Any]]] = [
+    (
+        "the customer is suspended",
+        lambda world: world.command(co.SetCustomerStatus, customer="c13", suspended=True, reason=""),
+    ),
+    ("a suspension", lambda world: world.desk(co.SuspendMarket, MATCH, lapse=True)),
+    ("results", lambda world: world.results(MATCH, won("home"))),
+    ("a window", lambda world: world.desk(co.CancelMarket, MATCH, reason="", from_ms=NOON + 1, to_ms=NOON + 9)),
+    ("all void", lambda world: world.desk(co.CancelMarket, MATCH, reason="", from_ms=0, to_ms=0)),
+    (
+        "a withdrawal",
+        lambda world: world.desk(
+            co.WithdrawSelection, MATCH, selection="away", price=0, at_ms=world.now, reduction_bp=2_500
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "happens"), MEANWHILE, ids=[what for what, _ in MEANWHILE])
+@pytest.mark.parametrize("slices", [1, 2])
+def test_what_happens_between_slices_comes_after_all_of_them(
+    what: str, happens: Callable[[World], Any], slices: int
+) -> None:
+    ends = []
+    for ticks in (slices, 50):
+        world = _closing(4)
+        for _ in range(ticks):
+            world.tick()
+        world.wait(5)
+        happens(world)
+        while world.tick():
+            world.check()
+        world.desk(co.SettleMarket, MATCH, results=tuple(Result(name, 1 if name == "home" else 0) for name in NAMES))
+        world.run()
+        world.check()
+        assert not any(of.exposure_m or of.resting for of in world.book.customers.values()), what
+        assert world.book.house.get(("house:exchange", "EUR"), 0) >= 0
+        ends.append((_holds(world), dict(world.book.house)))
+    assert ends[0] == ends[1], what

@@ -88,7 +88,7 @@ FROZEN: dict[type, tuple[int | None, str]] = {
     ev.OrderRefused: (64, "ts_ms id reason limit detail price stake_accepted_m"),
     ev.OrderBatch: (65, f"{_ORDER} steps"),
     ev.ExchangeCleared: (66, "ts_ms id digest source author fixture market why"),
-    ev.StartingPriceMatched: (67, "ts_ms fixture market selection price currency orders"),
+    ev.StartingPriceMatched: (67, "ts_ms fixture market selection price currency orders rest made_ms"),
     ev.PositionSettled: (
         68,
         "ts_ms fixture market customer currency was_net_m was_commission_m settled net_m commission_m exposure_m",

@@ -60,6 +60,7 @@ def world() -> World:
         world.market(f"long/m{number}", yes=20_000)
     world.done(co.SettleFixture, fixture="long", score=FootballScore((2, 1)))
     world.results("match/winner", won("home"))
+    world.done(co.TurnInPlay, fixture="match", market="closing")
     world.tick()
     _parted(world, co.AnswerReferral, bet="judged", action="accept", author="trader")
     _parted(world, co.TakeOffer, bet="taken", customer="ann")
@@ -149,6 +150,9 @@ def _orders(world: World) -> None:
     placed(world, "ann", "home", "back", 30_000, 1_000, "match/busy", persistence="persist")
     placed(world, "bob", "home", "lay", 30_000, 400, "match/busy")
     placed(world, "bob", "home", "lay", 40_000, 400, "match/busy", kind="on_close")
+    exchange(world, "match/closing", starting_price=True)
+    for _ in range(5):
+        placed(world, "ann", "home", "back", 0, 100, "match/closing", kind="on_close")
     exchange(world, "match/delayed", delay_ms=5_000)
     world.done(co.TurnInPlay, fixture="match", market="delayed")
     world.run()

@@ -39,10 +39,11 @@ def _made(rows: Slice, number: int, event: ev.OrderPlaced, fill: ev.Fill, side: 
 
 
 def _trade(rows: Slice, number: int, event: ev.OrderPlaced | ev.StartingPriceMatched, row: tuple[Any, ...]) -> None:
-    """A side of a match; its line is its place among those of the event."""
+    """A side of a match; its line is its place among those of the event. At a starting price it is as old as that."""
+    made_ms = event.made_ms if isinstance(event, ev.StartingPriceMatched) else 0
     trades = rows.inserts["trades"]
     line = trades[-1][1] + 1 if trades and trades[-1][0] == number else 0
-    trades.append((number, line, event.ts_ms, event.fixture, event.market, *row))
+    trades.append((number, line, made_ms or event.ts_ms, event.fixture, event.market, *row))
 
 
 def _pending(rows: Slice, number: int, event: ev.OrderPending, step: int = 0) -> None:
@@ -100,7 +101,8 @@ def _cleared(rows: Slice, number: int, event: ev.ExchangeCleared) -> None:
 
 def _starting_price(rows: Slice, number: int, event: ev.StartingPriceMatched) -> None:
     place = event.fixture, event.market, event.selection
-    rows.inserts["exchange_starting_prices"].append((number, event.ts_ms, *place, event.price))
+    if not event.made_ms:
+        rows.inserts["exchange_starting_prices"].append((number, event.ts_ms, *place, event.price))
     for closed in event.orders:
         if closed.stake_m:
             own = event.selection, closed.order, closed.customer, closed.side

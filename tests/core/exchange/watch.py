@@ -105,6 +105,8 @@ class Record:
         """Customer -> by how much settlement may have lowered his cash since the last look."""
         self.crosses = 0
         self.closes = 0
+        self.made: dict[tuple[str, str, str], tuple[tuple[int, int], dict[str, int], dict[Side, int]]] = {}
+        """Starting prices that not all orders have taken yet: (price, time), what the rest gets, what was matched."""
 
     def take(self, event: ev.Event) -> None:
         """The next event."""
@@ -229,14 +231,20 @@ class Record:
     def _closed(self, event: ev.StartingPriceMatched) -> None:
         """One price, the same stakes on both sides, nobody above his limit or what he may lose."""
         known = self.markets[event.fixture, event.market]
-        stakes_m = dict.fromkeys(Side, 0)
+        place = event.fixture, event.market, event.selection
+        if event.made_ms:
+            price, rest, stakes_m = self.made.pop(place)
+            assert price == (event.price, event.made_ms), event
+        else:
+            price, rest, stakes_m = (event.price, event.ts_ms), dict(event.rest), dict.fromkeys(Side, 0)
         for closed in event.orders:
+            assert not event.made_ms or rest.pop(closed.order) == closed.stake_m, event
             order = self.orders[closed.order]
             assert order.selection == event.selection, event
             if closed.stake_m:
                 self.closes += 1
                 stakes_m[Side(order.side)] += closed.stake_m
-                head = event.ts_ms, self.read, order.customer, event.selection, order.side
+                head = price[1], self.read, order.customer, event.selection, order.side
                 part = Part(*head, event.price, closed.stake_m, across=False, close=True)
                 known.parts.append(part)
                 loss_m = (
@@ -249,6 +257,9 @@ class Record:
                     assert event.price >= order.price if order.side == BACK else event.price <= order.price, event
             order.closed_m += closed.stake_m
             take_back(order)
+        if rest:
+            self.made[place] = price, rest, stakes_m
+            return
         assert stakes_m[BACK] == stakes_m[LAY], event
         waiting = {
             name
