@@ -18,6 +18,7 @@ Reading order; a file imports only files above it:
     rates          what other currencies are worth
     accounts       verbs: customers, payments
     markets        verbs: fixtures, markets, the desk's status and prices
+    prospect       what a stake would add to the liabilities
     staking        the stake of a bet against the limits
     bonuses        free bets and deposit matches
     placing        verb: a bet is placed

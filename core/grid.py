@@ -127,10 +127,54 @@ def _read_only(shares: NDArray[np.int8]) -> NDArray[np.int8]:
     return kept
 
 
+class Groups(NamedTuple):
+    """The cells, put together where some selections end alike; for a bet on them no others need be told apart."""
+
+    order: NDArray[np.intp]
+    """The cells, group by group."""
+    starts: NDArray[np.intp]
+    """Where in it each group begins."""
+    shares: NDArray[np.int64]
+    """For each group: of each selection the halves of its payout that are paid, then those of its stakes returned."""
+    rows: list[tuple[int, int]]
+    """The same of one selection; numpy takes longer to be called than these few take."""
+
+    def worst(self, losses: Sequence[int], rises: Sequence[tuple[int, int]]) -> int:
+        """The most that the house loses, at least 0, with so much more (staked, paid) on each of the selections.
+
+        `losses`: without that (Grid.grouped).
+        """
+        if self.rows:
+            ((staked_m, paid_m),) = rises
+            cells = zip(losses, self.rows, strict=True)
+            worst = max([loss + won * paid_m + void * staked_m for loss, (won, void) in cells])
+            return max(0, _halved_up(worst - 2 * staked_m))
+        staked_m = sum([stake_m for stake_m, _ in rises])
+        sums_m = [payout_m for _, payout_m in rises]
+        sums_m += [stake_m for stake_m, _ in rises]
+        # As in Grid: no sum on the way is beyond this.
+        fits = 2 * (sum(sums_m) + staked_m) + max(map(abs, losses)) < 2**63
+        kind = np.int64 if fits else np.object_
+        doubled: NDArray[Any] = self.shares.astype(kind, copy=False) @ np.array(sums_m, kind) + np.array(losses, kind)
+        return max(0, _halved_up(int(doubled.max()) - 2 * staked_m))
+
+
+@lru_cache(PATTERNS_MAX)
+def groups(ends: tuple[tuple[bytes, bytes], ...]) -> Groups:
+    """The groups of some selections, of each its rows of `Patterns.won` and `Patterns.void`, as bytes."""
+    rows = [won for won, _ in ends] + [void for _, void in ends]
+    shares = np.array([np.frombuffer(row, np.int8) for row in rows])
+    distinct, of_cell = np.unique(shares, axis=1, return_inverse=True)
+    order = np.argsort(of_cell, kind="stable")
+    starts = np.searchsorted(of_cell[order], np.arange(distinct.shape[1]))
+    alone = [(won, void) for won, void in distinct.T.tolist()] if len(ends) == 1 else []
+    return Groups(order, starts, distinct.T.astype(np.int64, order="C"), alone)
+
+
 class Grid:
     """The markets of one fixture that hang on its score, stacked. Made anew when a market joins or is defined anew."""
 
-    __slots__ = ("_refunded", "_selections", "_shares")
+    __slots__ = ("_losses", "_refunded", "_selections", "_shares")
 
     def __init__(self, markets: Sequence[Patterns]) -> None:
         """Of the markets in the order in which their sums will be given."""
@@ -141,6 +185,7 @@ class Grid:
         # Most selections are never void: their stakes need no column.
         self._refunded: list[int] = np.flatnonzero(void.any(axis=1)).tolist()
         self._shares = np.concatenate([won, void[self._refunded]]).T.astype(np.int64, order="C")
+        self._losses: NDArray[Any] = np.zeros(len(CELLS), np.int64)
 
     def worst(self, payouts_m: Sequence[int], stakes_m: Sequence[int]) -> int:
         """The most that the house loses at any final score, at least 0: minor units, half a one rounded up.
@@ -148,7 +193,13 @@ class Grid:
         The sums are those of all selections, market by market in the order of the grid, none below 0: what the open
         bets on it are paid if it wins, stakes included, and their stakes.
         """
-        return max(0, _halved_up(int(self._doubled(payouts_m, stakes_m).max())))
+        self._losses = self._doubled(payouts_m, stakes_m)
+        return max(0, _halved_up(int(self._losses.max())))
+
+    def grouped(self, groups: Groups) -> list[int]:
+        """By the sums that `worst` was last asked for: the greatest loss in each group, in halves of a minor unit."""
+        worst: list[int] = np.maximum.reduceat(self._losses[groups.order], groups.starts).tolist()
+        return worst
 
     def losses(self, payouts_m: Sequence[int], stakes_m: Sequence[int]) -> list[int]:
         """What the house loses at each of CELLS; below 0, what it wins. Sums and rounding as in `worst`."""

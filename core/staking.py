@@ -3,29 +3,29 @@
 Limits are in minor units of the book's currency, stakes in the account's; what is answered is in the account's.
 
 Liabilities are first looked at by an upper bound that costs a few additions a leg: each leg on its own market, and the
-sums above it. Only a slip that the bound refuses is tried in earnest: its legs are counted in, every level is looked at
-exactly, and they are counted out again.
+sums above it. Only of a slip that the bound refuses is every level looked at exactly (core/prospect.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec import Struct
 
-from core import liability, lines, protection
-from core.book import BetLeg, Book, Caps, Customer, Fixture, Market, Selection, System
+from core import liability, lines, prospect, protection
+from core.book import BetLeg, Book, Caps, Customer, Market, Selection, System
 from core.limits import Limits
 from core.messages.answers import MaxStake
 from core.messages.events import AcceptedLeg
 from core.messages.rejections import Rejection
+from core.prospect import Bound, Prospect
 from core.refusals import Refusal
 from core.units import MONEY_MAX, PRICE_ONE, RATE_ONE, account_down, account_up, base_up, payout_down, stake_down
 
 
-class Slip(Struct, frozen=True, gc=False):
-    """A bet as far as its stake does not matter."""
+class Slip(Struct, gc=False):
+    """A bet as far as its stake does not matter, at one moment."""
 
     customer: Customer
     chosen: list[Selection]
@@ -40,6 +40,10 @@ class Slip(Struct, frozen=True, gc=False):
     """It pays stake x numerator / denominator if every leg wins that can."""
     delay_ms: int
     rate: int
+    bounds: list[Bound] | None = None
+    """The limits of its liability, looked at when the bound refuses a stake."""
+    event_no: int = 0
+    """Then."""
 
     def payout(self, stake_m: int) -> int:
         """What is paid if every leg wins; each line's own rounding can only take from it."""
@@ -96,22 +100,23 @@ def refusal(book: Book, slip: Slip, stake_m: int, *, waived: bool = False) -> Re
         # By the exact winnings: rounded down, one minor unit more than stake_down allows could slip in.
         if base_m * (slip.numerator - slip.denominator) > caps.payout_max_m * slip.denominator:
             return Refusal(Rejection.PAYOUT_TOO_LARGE, limit=account_down(caps.payout_max_m, rate))
-    passed = _passed(book, slip, stake_m)
-    if passed is None:
+    if _fits(book, slip, stake_m):
         return None
-    found = passed.refusal
-    return found._replace(limit=account_down(found.limit, rate))
+    for bound in _bounds(book, slip):
+        if _over(book, bound, stake_m):
+            price = slip.chosen[bound.leg].price if bound.leg >= 0 else 0
+            return Refusal(bound.reason, bound.leg, price, account_down(bound.limit_m, rate))
+    return None
 
 
-def _passed(book: Book, slip: Slip, stake_m: int) -> _Passed | None:
-    """The first liability limit that a stake passes: by the bound, and where that refuses, in earnest."""
-    rate = slip.rate
+def _fits(book: Book, slip: Slip, stake_m: int) -> bool:
+    """Whether it passes no liability limit for certain."""
     base_m = stake_m
     winnings_m = payout_down(stake_m, slip.numerator, slip.denominator) - stake_m
-    if rate != RATE_ONE:
+    if slip.rate != RATE_ONE:
         # As the bet will count (core/liability.py, `winnings`).
-        base_m, winnings_m = base_up(stake_m, rate), base_up(winnings_m, rate)
-    return None if _within(book, slip, base_m, winnings_m) else _tried(book, slip, base_m, winnings_m)
+        base_m, winnings_m = base_up(stake_m, slip.rate), base_up(winnings_m, slip.rate)
+    return _within(book, slip, base_m, winnings_m)
 
 
 def _within(book: Book, slip: Slip, base_m: int, winnings_m: int) -> bool:
@@ -161,140 +166,72 @@ def _over_levels(market: Market, caps: Caps, added_m: int) -> bool:
     )
 
 
-class _Sums(NamedTuple):
-    """The liabilities above a selection."""
-
-    market_m: int
-    type_m: int
-    fixture_m: int
-    competition_m: int
-    sport_m: int
-
-    @classmethod
-    def of(cls, market: Market) -> _Sums:
-        fixture = market.fixture
-        levels = market.type_level, fixture.competition_level, fixture.sport_level
-        kind, competition, sport = (level.liability_m if level is not None else 0 for level in levels)
-        return cls(market.liability_m, kind, fixture.liability_m, competition, sport)
-
-
-_ABOVE = (
-    Rejection.LIABILITY_MARKET,
-    Rejection.LIABILITY_MARKET_TYPE,
-    Rejection.LIABILITY_FIXTURE,
-    Rejection.LIABILITY_COMPETITION,
-    Rejection.LIABILITY_SPORT,
-)
-"""In the order of _Sums."""
-_WITHIN_FIXTURE = frozenset({Rejection.LIABILITY_SELECTION, Rejection.LIABILITY_MARKET, Rejection.LIABILITY_FIXTURE})
+def _bounds(book: Book, slip: Slip) -> list[Bound]:
+    """The limits of liability in the order of the ladder; of each the liability as a function of the slip's stake."""
+    if slip.bounds is None:
+        system, rate = slip.system, slip.rate
+        lines_of = ([1] * len(slip.legs), 1) if system is None else (lines.holding(system.shape), system.lines)
+        found = Prospect(book, slip.chosen, slip.legs, slip.caps, lines_of)
+        bounds = [*found.bounds, found.of_book(slip.lowest.book_m)]
+        if rate != RATE_ONE:
+            bounds = [bound._replace(worth=partial(_in_base, bound.worth, rate)) for bound in bounds]
+        owed = partial(_owed, slip.customer.liability_m, slip.numerator, slip.denominator, rate)
+        bounds.insert(-1, Bound(Rejection.LIABILITY_CUSTOMER, -1, slip.lowest.customer_m, owed, None))
+        slip.bounds, slip.event_no = bounds, book.event_no
+    assert slip.event_no == book.event_no, "a slip is of one moment"
+    return slip.bounds
 
 
-class _Passed(NamedTuple):
-    """The first limit that is passed; by how much; and what the stake adds to that liability at the most."""
-
-    refusal: Refusal
-    excess_m: int
-    added_m: int
+def _in_base(worth: Callable[[int], int], rate: int, stake_m: int) -> int:
+    return worth(base_up(stake_m, rate))
 
 
-def _tried(book: Book, slip: Slip, base_m: int, winnings_m: int) -> _Passed | None:
-    """The first liability limit that it passes, exactly: its legs are counted in, looked at, and counted out."""
+def _owed(liability_m: int, numerator: int, denominator: int, rate: int, stake_m: int) -> int:
+    """What a customer's bets win beyond their stakes, with this one (core/liability.py, `winnings`)."""
+    return liability_m + base_up(payout_down(stake_m, numerator, denominator) - stake_m, rate)
+
+
+def _over(book: Book, bound: Bound, stake_m: int) -> bool:
+    """Whether a stake passes a limit; fixtures of other bets are made exact before it is refused for them."""
+    if bound.worth(stake_m) <= bound.most_m:
+        return False
+    if not bound.shared or not book.loose:
+        return True
     for fixture in list(book.loose.values()):
         liability.tighten(book, fixture)
-    before = [_Sums.of(selection.market) for selection in slip.chosen]
-    book_m = book.liability_m
-    fixtures = {selection.market.fixture.id: selection.market.fixture for selection in slip.chosen}
-    exact_m = [fixture.liability_m for fixture in fixtures.values()]
-    legs = [
-        BetLeg(selection, leg.price, 0, running_m, running_m if leg.place else 0, leg.place)
-        for selection, leg, running_m in zip(slip.chosen, slip.legs, slip.running(base_m), strict=True)
-    ]
-    for leg in legs:
-        liability.add(book, leg, 1)
-    for fixture in list(book.loose.values()):
-        liability.tighten(book, fixture)
-    found = _first(book, slip, before, book_m, winnings_m)
-    for leg in legs:
-        liability.add(book, leg, -1)
-    for fixture, was_m in zip(fixtures.values(), exact_m, strict=True):
-        liability.exactly(book, fixture, was_m)
-    if found is None:
-        return None
-    refusal, excess_m = found
-    if refusal.reason is Rejection.LIABILITY_CUSTOMER:
-        return _Passed(refusal, excess_m, winnings_m)
-    own = slip.chosen[refusal.leg].market.fixture if refusal.reason in _WITHIN_FIXTURE else None
-    return _Passed(refusal, excess_m, _added(legs, own))
+    return bound.worth(stake_m) > bound.most_m
 
 
-def _added(legs: list[BetLeg], own: Fixture | None) -> int:
-    """What legs, or those of one fixture, add at the most to any liability: their winnings."""
-    added_m = 0
-    for leg in legs:
-        if own is None or leg.selection.market.fixture is own:
-            added_m += payout_down(leg.running_m, leg.price, PRICE_ONE) - leg.running_m
-            if leg.place is not None:
-                added_m += liability.place_payout(leg) - leg.place_running_m
-    return added_m
-
-
-def _first(book: Book, slip: Slip, before: list[_Sums], book_m: int, winnings_m: int) -> tuple[Refusal, int] | None:
-    """The first limit that is passed now, and by how much; a bet that lowers a liability is never refused for it."""
-    for index, (selection, caps, sums) in enumerate(zip(slip.chosen, slip.caps, before, strict=True)):
-        most_m = caps.selection_m
-        loss_m = selection.payout_m - selection.market.stakes_m
-        if loss_m > most_m:
-            return Refusal(Rejection.LIABILITY_SELECTION, index, selection.price, most_m), loss_m - most_m
-        limits = caps.market_m, caps.type_m, caps.fixture_m, caps.competition_m, caps.sport_m
-        for reason, was_m, now_m, most_m in zip(_ABOVE, sums, _Sums.of(selection.market), limits, strict=True):
-            if now_m > was_m and now_m > most_m:
-                return Refusal(reason, index, selection.price, most_m), now_m - max(was_m, most_m)
-    most_m = slip.lowest.customer_m
-    excess_m = slip.customer.liability_m + winnings_m - most_m
-    if excess_m > 0:
-        return Refusal(Rejection.LIABILITY_CUSTOMER, limit=most_m), excess_m
-    most_m = slip.lowest.book_m
-    if book.liability_m > book_m and book.liability_m > most_m:
-        return Refusal(Rejection.LIABILITY_BOOK, limit=most_m), book.liability_m - max(book_m, most_m)
-    return None
-
-
-def accepted(book: Book, slip: Slip, stake_m: int) -> int:
+def accepted(book: Book, slip: Slip, stake_m: int, least_m: int) -> int:
     """The greatest stake up to this one that passes the limits of `refusal`, one minor unit more does not; 0: none.
 
-    Liability is convex in the stake, and rises no faster than by what the stake adds at the most: so the excess over
-    a limit says how far down the greatest stake lies at least; of a single at its worst outcome it says it exactly, but
-    for the rounding of the legs, to this side and to that. Every third step halves what is left, so that a stake is
-    found in some steps whatever the market looks like.
+    Where it is below `least_m`, no stake from there on passes them.
+
+    Each limit that the stake passes lowers it to the greatest that this one takes. Legs are rounded, so that a smaller
+    stake may pass a limit by a minor unit that a greater one kept: it is looked at again until none is passed.
     """
-    caps, rounding_m = slip.lowest, 2 * len(slip.legs)
+    caps = slip.lowest
     base_m = min(caps.stake_max_m, stake_down(caps.payout_max_m, slip.numerator, slip.denominator))
-    low_m, high_m = 0, min(stake_m, account_down(base_m, slip.rate))
-    passed = _passed(book, slip, high_m) if high_m > 0 else None
-    if passed is None:
+    high_m = min(stake_m, account_down(base_m, slip.rate))
+    if high_m <= 0 or _fits(book, slip, high_m):
         return max(0, high_m)
-    step = 0
-    while high_m - low_m > 1:
-        slack_m = (-rounding_m, rounding_m, None)[step % 3]
-        if slack_m is None:
-            tried_m = (low_m + high_m) // 2
-        else:
-            tried_m = high_m - (passed.excess_m + slack_m) * high_m // max(1, passed.added_m)
-        tried_m = min(max(tried_m, low_m + 1), high_m - 1)
-        found = _passed(book, slip, tried_m)
-        if found is None:
-            low_m = tried_m
-        else:
-            high_m, passed = tried_m, found
-        step += 1
-    return low_m
+    lowered = True
+    while lowered and high_m > least_m:
+        lowered = False
+        for bound in _bounds(book, slip):
+            if high_m > least_m and _over(book, bound, high_m):
+                high_m, lowered = prospect.greatest(bound.worth, bound.most_m, least_m, high_m), True
+    if high_m == least_m and any(_over(book, bound, high_m) for bound in _bounds(book, slip)):
+        return 0
+    return high_m
 
 
 def acceptable(book: Book, limits: Limits, slip: Slip, stake_m: int, now_ms: int) -> int:
     """The greatest stake up to this one that would be accepted, the customer's own limits minded; 0 if none."""
     own_m = protection.room(slip.customer, now_ms)
-    stake_m = accepted(book, slip, stake_m if own_m is None else min(stake_m, own_m))
-    return stake_m if stake_m >= least(limits, slip) else 0
+    least_m = least(limits, slip)
+    stake_m = accepted(book, slip, stake_m if own_m is None else min(stake_m, own_m), least_m)
+    return stake_m if stake_m >= least_m else 0
 
 
 def max_stake(book: Book, limits: Limits, slip: Slip, now_ms: int) -> MaxStake:
