@@ -92,6 +92,13 @@ _FLOWS: Final[tuple[tuple[str, str, str, str, tuple[type[Struct], ...]], ...]] =
         notices.OF_THE_DESK,
     ),
     (
+        "desk-balances",
+        subjects.BALANCES,
+        "send",
+        "Customers whose cash a resettlement has taken below zero, or further below. JSON.",
+        notices.OF_BALANCES,
+    ),
+    (
         "journal",
         "journal.{partition}",
         "send",

@@ -45,7 +45,7 @@ class Metrics:
         self.unanswerable = 0
         """Requests with no reply subject, or with one that is not an inbox."""
         self.odds: Counter[str] = Counter()
-        """What was published: image, delta, book, book delta, notice, order notice, referral."""
+        """What was published: image, delta, book, book delta, notice, order notice, referral, balance."""
         self.bets: Counter[str] = Counter()
         """Bets accepted, by kind: single, multiple, system, or a system's own name."""
         self.orders: Counter[str] = Counter()

@@ -11,6 +11,8 @@ REFERRALS = "desk-referrals"
 """Bets that wait for a trader; not below `desk.`, which is what the desk sends."""
 STARTED = "engine-started"
 """An engine has begun; not below `orders.` or `bets.`, where it would look like a customer's."""
+BALANCES = "desk-balances"
+"""Customers whose balance a resettlement has taken below zero."""
 INBOX = "_INBOX"
 """How every subject begins to which answers go (config/nats/tictac.conf gives each role an inbox of its own)."""
 

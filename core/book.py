@@ -103,6 +103,14 @@ class Bonus(Struct, array_like=True, gc=False, eq=False):
     staked_m: int = 0
 
 
+class Owed(Struct, gc=False, eq=False):
+    """What customers below zero owe: kept by core/ledger.py with each balance, so that nobody has to look at all."""
+
+    customers: int = 0
+    sums_m: dict[str, int] = field(default_factory=dict)
+    """Currency -> by how much they are below zero together."""
+
+
 class Customer(Struct, gc=False, eq=False):
     """A customer and the balances of his accounts, minor units of his currency (core/ledger.py names them)."""
 
@@ -131,6 +139,8 @@ class Customer(Struct, gc=False, eq=False):
     """(fixture, market) -> what he has there."""
     resting: int = 0
     """How many of his orders rest or wait."""
+    owed: Owed | None = None
+    """The book's, while his cash is below zero."""
     # Live.
     pace_ms: int = 0
     """Until when his bets so far have used up his pace (core/limiting.py, velocity)."""
@@ -727,6 +737,7 @@ class Book:
         self.payment_retention_ms = 0
         self.customers: dict[str, Customer] = {}
         self.house: dict[tuple[str, str], int] = {}
+        self.owed = Owed()
         self.reserves: dict[str, Reserve] = {}
         self.holds: list[tuple[int, str]] = []
         """Heap of the reserves' time limits; a reserve that has ended may stay in it until its time."""

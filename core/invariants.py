@@ -23,6 +23,7 @@ def check(book: Book) -> None:
     """Assert every invariant of the book. O(everything)."""
     _check_money(book)
     _check_customers(book)
+    _check_owed(book)
     offered = [pending.offered for pending in book.pending.values() if pending.offered is not None]
     for market in book.markets():
         _check_market(market, offered)
@@ -36,6 +37,15 @@ def check(book: Book) -> None:
     for key, market in book.settling.items():
         assert market.due, key
     assert len(book.answers) == sum(len(queue) for queue in book.expiring)
+
+
+def _check_owed(book: Book) -> None:
+    """Who is below zero, and by how much, without having looked at all of them."""
+    below = [customer for customer in book.customers.values() if customer.cash_m < 0]
+    assert book.owed.customers == len(below)
+    assert all((customer.owed is book.owed) == (customer.cash_m < 0) for customer in book.customers.values())
+    for currency, owed_m in book.owed.sums_m.items():
+        assert owed_m == -sum(customer.cash_m for customer in below if customer.currency == currency), currency
 
 
 def _check_fixture(book: Book, fixture: Fixture) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from core.book import Book, Customer
+from core.book import Book, Customer, Owed
 from core.messages import events as ev
 
 CASH: Final = "cash"
@@ -187,8 +187,11 @@ def post_others(book: Book, event: ev.Event) -> None:
 
 def expose(customer: Customer, change_m: int) -> None:
     """What `_exposed` says, without a list: each order and each fill comes here."""
-    customer.cash_m -= change_m
+    was_m = customer.cash_m
+    customer.cash_m = was_m - change_m
     customer.exposure_m += change_m
+    if customer.owed is not None:
+        owe(customer.owed, customer, was_m)
 
 
 def _post(book: Book, customer: Customer, moves: list[Transfer]) -> None:
@@ -199,7 +202,10 @@ def _post(book: Book, customer: Customer, moves: list[Transfer]) -> None:
 
 def _add(book: Book, customer: Customer, account: str, amount_m: int) -> None:
     if account == CASH:
-        customer.cash_m += amount_m
+        was_m = customer.cash_m
+        customer.cash_m = was_m + amount_m
+        if was_m < 0 or customer.cash_m < 0:
+            owe(book.owed, customer, was_m)
     elif account == OPEN_STAKES:
         customer.open_stakes_m += amount_m
     elif account == RESERVED:
@@ -211,6 +217,21 @@ def _add(book: Book, customer: Customer, account: str, amount_m: int) -> None:
     else:
         key = account, customer.currency
         book.house[key] = book.house.get(key, 0) + amount_m
+
+
+def owe(owed: Owed, customer: Customer, was_m: int) -> None:
+    """A balance is, or was, below zero: only a resettlement leaves one so, and it is reported (DESIGN promise 5)."""
+    now_m, currency = customer.cash_m, customer.currency
+    owed.customers += (now_m < 0) - (was_m < 0)
+    owed.sums_m[currency] = owed.sums_m.get(currency, 0) + max(0, -now_m) - max(0, -was_m)
+    customer.owed = owed if now_m < 0 else None
+
+
+def cash_change(event: ev.Event) -> int:
+    """What an event adds to the cash of its customer."""
+    return sum(
+        (target == CASH) * amount_m - (source == CASH) * amount_m for source, target, amount_m in transfers(event)
+    )
 
 
 def sums(book: Book) -> dict[str, int]:

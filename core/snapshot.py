@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from core import bonuses, counting, liability, limiting, markets, orders, pending, positions, settling
+from core import bonuses, counting, ledger, liability, limiting, markets, orders, pending, positions, settling
 from core.book import (
     Answered,
     Bet,
@@ -646,6 +646,8 @@ def _read_customers(book: Book, chunk: Customers) -> None:
         customer = book.customers[row.id] = Customer(
             row.id, row.currency, row.suspended, row.cash_m, row.open_stakes_m, row.reserved_m, row.bonus_m
         )
+        if row.cash_m < 0:
+            ledger.owe(book.owed, customer, 0)
         customer.verified, customer.exposure_m = row.verified, row.exposure_m
         customer.timed_out_until_ms, customer.excluded_until_ms = row.timed_out_until_ms, row.excluded_until_ms
         customer.factors = {(sport, in_play): factor_bp for sport, in_play, factor_bp in row.factors} or None

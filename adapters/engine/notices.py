@@ -1,6 +1,7 @@
 """What is told without a question: customers of their bets on `bets.<customer>`, the desk of those that wait for it.
 
-Of orders adapters/engine/trading.py tells.
+Of orders adapters/engine/trading.py tells. The desk and the log are also told of each customer whom a resettlement
+has taken below zero (DESIGN promise 5).
 
 A customer is told what has become of a bet since it was answered: one that was pending is accepted or rejected (the
 very answer that its id gets from now on) or has a trader's offer; it is settled, or settled otherwise; it was sold. The
@@ -17,18 +18,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import structlog
 from msgspec import Struct
 
 from adapters import subjects
 from adapters.codec import JSON
 from adapters.engine.trading import Trading
 from adapters.metrics import Metrics
-from core import markets, placing
+from core import ledger, markets, placing
 from core.book import PendingBet
 from core.engine import Engine
 from core.messages import events as ev
 from core.messages.answers import (
     Accepted,
+    BalanceBelowZero,
     CashedOutNotice,
     OfferNotice,
     OrderNotice,
@@ -43,6 +46,7 @@ from core.messages.commands import Leg
 from core.queries import STATUS_NAMES
 from core.refusals import REASON_NAMES, Refusal
 
+log = structlog.get_logger(__name__)
 Outbox = list[tuple[str, bytes]]
 _REPEAT_MS: Final = 5_000
 """A referral is told again after this: a desk that comes late still has most of the minute that a bet usually waits."""
@@ -53,6 +57,9 @@ _REPEATS_MAX: Final = 20
 OF_CUSTOMERS: Final = (Accepted, Rejected, OfferNotice, SettledNotice, CashedOutNotice)
 OF_ORDERS: Final = (OrderNotice, PositionNotice)
 OF_THE_DESK: Final = (Referral, ReferralEnded)
+OF_BALANCES: Final = (BalanceBelowZero,)
+_NAMED_MAX: Final = 5
+"""Customers in a line of the log: a correction of a market takes many of them below zero at once."""
 
 
 class Notices:
@@ -95,12 +102,24 @@ class Notices:
 
     def tell(self, events: Sequence[ev.Event], outbox: Outbox) -> None:
         """Tell of all bets among the events that nobody has asked for; of orders at the end of the turn."""
+        below: list[str] = []
         for event in events:
+            if isinstance(event, ev.BetSettled | ev.PositionSettled) and self._below_zero(event, outbox):
+                below.append(event.customer)
             teller = self._tellers.get(type(event))
             if teller is not None:
                 teller(event, outbox)
             else:
                 self.trading.hear(event)
+        if below:
+            owed = self._engine.book.owed
+            log.warning(
+                "balances below zero",
+                by_this=len(below),
+                customers=below[:_NAMED_MAX],
+                customers_below_zero=owed.customers,
+                sums_m=dict(owed.sums_m),
+            )
 
     def repeat(self, outbox: Outbox, now_ms: int) -> None:
         """Once a turn: the referrals that are due to be told again."""
@@ -193,6 +212,21 @@ class Notices:
         if self._waiting.pop(bet, None) is not None or bet in self._offered:
             self._offered.pop(bet, None)
             self._to_desk(ended, outbox)
+
+    def _below_zero(self, event: ev.BetSettled | ev.PositionSettled, outbox: Outbox) -> bool:
+        """Whether it took cash from somebody who has none now; the desk is told."""
+        customer = self._engine.book.customers[event.customer]
+        taken_m = -ledger.cash_change(event) if customer.cash_m < 0 else 0
+        if taken_m <= 0:
+            return False
+        head = event.ts_ms, customer.id, customer.currency, customer.cash_m, taken_m
+        if isinstance(event, ev.BetSettled):
+            notice = BalanceBelowZero(*head, event.bet)
+        else:
+            notice = BalanceBelowZero(*head, "", event.fixture, event.market)
+        outbox.append((subjects.BALANCES, JSON.encode(notice)))
+        self._metrics.odds["balance"] += 1
+        return True
 
     def _to_desk(self, message: Struct, outbox: Outbox) -> None:
         outbox.append((subjects.REFERRALS, JSON.encode(message)))

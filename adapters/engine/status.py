@@ -8,6 +8,7 @@ from adapters.journal import Journal
 from adapters.metrics import Latency, Metrics
 from adapters.postgres.projector import Projector
 from core.book import Book
+from core.units import RATE_ONE, base_up
 
 Figures = dict[str, tuple[str, float]]
 
@@ -34,7 +35,12 @@ class Status:
 
     def gauges(self) -> Figures:
         """What goes up and down."""
-        found: Figures = {}
+        owed, rates = self.book.owed, self.book.rates
+        owed_m = sum(base_up(sum_m, rates.get(currency, RATE_ONE)) for currency, sum_m in owed.sums_m.items())
+        found: Figures = {
+            "customers_below_zero": ("Customers whose cash a resettlement has taken below zero", owed.customers),
+            "below_zero_m": ("By how much together, in minor units of the book's currency", owed_m),
+        }
         if self.journal is not None:
             found["journal_waiting"] = ("Answers and notices that wait for the journal", self.journal.waiting)
             found["journal_in_flight"] = ("Appends under way", self.journal.in_flight)

@@ -509,6 +509,26 @@ class ReferralEnded(Struct, frozen=True, gc=False, tag="referral_ended", tag_fie
     """The name of a Rejection."""
 
 
+class BalanceBelowZero(Struct, frozen=True, gc=False, tag="balance_below_zero", tag_field="type"):
+    """On `desk-balances`: a resettlement has taken a customer's cash below zero, or further below.
+
+    Told once for each event that does so. Until he has paid, or won, it back he can place nothing and withdraw nothing.
+    """
+
+    ts_ms: int
+    customer: str
+    currency: str
+    cash_m: int
+    """What it is now: below 0."""
+    taken_m: int
+    """What was taken."""
+    bet: str = ""
+    """The bet that was settled otherwise."""
+    fixture: str = ""
+    market: str = ""
+    """Or the exchange market that was."""
+
+
 Answer = (
     Accepted
     | Pending

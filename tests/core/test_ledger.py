@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from core import ledger
+from core import ledger, snapshot
 from core.grading.scores import FootballScore
 from core.messages import commands as co
 from core.messages import events as ev
@@ -334,4 +334,30 @@ def test_a_balance_goes_below_zero_by_a_correction_and_by_nothing_else() -> None
     assert world.cash("ann") == 150
     world.settle("match/winner", lost("home"))
     assert world.cash("ann") == -2_000
+    world.check()
+
+
+def test_who_is_below_zero_is_known_without_a_look_at_all() -> None:
+    world = World()
+    for name in ("ann", "bob"):
+        world.customer(name, 1_000)
+    world.market("match/winner", home=21_500, away=17_000)
+    world.market("final/winner", red=20_000)
+    for name in ("ann", "bob"):
+        world.bet(name, 1_000, ("match/winner", "home", 21_500))
+    world.settle("match/winner", won("home"))
+    for name, stake_m in (("ann", 2_000), ("bob", 2_150)):
+        world.bet(name, stake_m, ("final/winner", "red", 20_000))
+    assert world.book.owed.customers == 0
+    world.settle("match/winner", lost("home"))
+    owed = world.book.owed
+    assert (owed.customers, owed.sums_m) == (2, {"EUR": 4_150})
+    restored = snapshot.restore(snapshot.encode(world.book)).owed
+    assert (restored.customers, restored.sums_m) == (owed.customers, owed.sums_m)
+    world.check()
+    world.done(co.Deposit, customer="ann", amount_m=2_000, provider="bank")
+    world.done(co.Deposit, customer="bob", amount_m=150, provider="bank")
+    assert (owed.customers, owed.sums_m) == (1, {"EUR": 2_000})
+    world.settle("final/winner", won("red"))
+    assert (owed.customers, owed.sums_m) == (0, {"EUR": 0})
     world.check()

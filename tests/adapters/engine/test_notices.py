@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 
 from adapters.codec import JSON
-from adapters.engine.notices import OF_CUSTOMERS, OF_THE_DESK, Notices
+from adapters.engine.notices import OF_BALANCES, OF_CUSTOMERS, OF_THE_DESK, Notices
+from adapters.engine.status import Status
 from adapters.metrics import Metrics
-from adapters.subjects import REFERRALS
+from adapters.subjects import BALANCES, REFERRALS
 from core.messages.answers import Pending, Rejected
 from tests.adapters.engine.rigged import INBOX, LEG, NOW, Rig, Row, rig
 
@@ -49,11 +51,20 @@ async def wait(r: Rig, ms: int) -> None:
     await r.ask("account.get", {"customer": "anna"})
 
 
+async def settled(r: Rig) -> None:
+    """All slices are done, a turn and a pause each."""
+    for _ in range(10):
+        await asyncio.sleep(0.001)
+    assert not r.engine.book.settling
+    await r.turn()
+    r.acknowledge()
+
+
 def told(r: Rig, subject: str) -> list[Any]:
     """What was sent there since it was last asked for, in order; each as it is documented."""
     found = [payload for to, payload in r.sent if to == subject]
     r.sent[:] = [(to, payload) for to, payload in r.sent if to != subject]
-    kinds = {kind.__struct_config__.tag: kind for kind in (*OF_CUSTOMERS, *OF_THE_DESK)}
+    kinds = {kind.__struct_config__.tag: kind for kind in (*OF_CUSTOMERS, *OF_THE_DESK, *OF_BALANCES)}
     for payload in found:
         msgspec.json.decode(payload, type=kinds[msgspec.json.decode(payload)["type"]])
     return [msgspec.json.decode(payload) for payload in found]
@@ -335,6 +346,38 @@ async def test_what_a_customer_sells_is_told() -> None:
     assert r.metrics.cash_outs == 2
 
 
+async def test_the_desk_is_told_whom_a_resettlement_takes_below_zero() -> None:
+    r = await rig()
+    status = Status(r.engine.book)
+    bet = await r.ask("bet.place", r.bet(stake_m=50_000))
+    home: Row = {"fixture": "f", "market": "m", "results": [["home", 1], ["away", 0]]}
+    await done(r, "desk.market.settle", **home)
+    await settled(r)
+    cash_m = (await r.ask("account.get", {"customer": "anna"}))["cash_m"]
+    await done(r, "account.withdraw", customer="anna", amount_m=cash_m - 10_000, provider="bank")
+    assert told(r, BALANCES) == []
+    assert status.gauges()["customers_below_zero"][1] == 0
+    await done(r, "desk.market.settle", **{**home, "results": [["home", 0], ["away", 1]]})
+    await settled(r)
+    below_m = 10_000 - bet["payout_m"]
+    assert told(r, BALANCES) == [
+        {
+            "type": "balance_below_zero",
+            "ts_ms": r.now_ms,
+            "customer": "anna",
+            "currency": "EUR",
+            "cash_m": below_m,
+            "taken_m": bet["payout_m"],
+            "bet": bet["id"],
+            "fixture": "",
+            "market": "",
+        }
+    ]
+    assert [figure for _, figure in list(status.gauges().values())[:2]] == [1, -below_m]
+    await done(r, "account.deposit", customer="anna", amount_m=-below_m, provider="bank")
+    assert [figure for _, figure in list(status.gauges().values())[:2]] == [0, 0]
+
+
 async def test_bets_are_counted_by_kind_when_they_are_accepted() -> None:
     r = await delayed()
     names: Row = {"name": "C - D", "sport": "football", "competition": "Cup", "start_ms": NOW + 10**7}
@@ -358,6 +401,6 @@ async def test_bets_are_counted_by_kind_when_they_are_accepted() -> None:
 
 
 def test_what_is_told_can_be_told_apart() -> None:
-    tags = [kind.__struct_config__.tag for kind in (*OF_CUSTOMERS, *OF_THE_DESK)]
+    tags = [kind.__struct_config__.tag for kind in (*OF_CUSTOMERS, *OF_THE_DESK, *OF_BALANCES)]
     assert len(set(tags)) == len(tags)
     assert {Pending, Rejected} - set(OF_CUSTOMERS) == {Pending}
