@@ -17,6 +17,7 @@ from core.messages.answers import Accepted, MaxStake, Pending, Rejected, UsedLeg
 from core.messages.commands import Leg, PlaceBet, PricePolicy
 from core.messages.queries import GetMaxStake
 from core.messages.rejections import Rejection
+from core.messages.results import EachWay, place_terms
 from core.refusals import Refusal
 from core.staking import Slip
 from core.units import PRICE_ONE, RATE_ONE, account_down, base_up, payout_down
@@ -155,6 +156,8 @@ def read(
             price = prices[index]
         elif price != asked.price and type(command) is PlaceBet and not _takes(command, asked, price):
             return Refusal(Rejection.PRICE_CHANGED, index, price)
+        if asked.place is not None and asked.place != place_terms(place):
+            return Refusal(Rejection.PLACE_TERMS_CHANGED, index, price, detail=_named(place))
         numerator *= price
         denominator *= PRICE_ONE
         if market.delay_ms > delay_ms and (market.in_play or market.by_hand):
@@ -188,6 +191,11 @@ def read(
         numerator, denominator = staking.most(system, legs)
     lowest = staking.lowest(caps)
     return Slip(customer, chosen, legs, caps, lowest, system, numerator, denominator, delay_ms, rate)
+
+
+def _named(place: EachWay | None) -> str:
+    """Each-way terms in words."""
+    return "win only" if place is None else f"{place.places} places at {place.numerator}/{place.denominator}"
 
 
 def _structure(
@@ -476,7 +484,8 @@ def accepted_answer(bet: Bet) -> Accepted:
     for leg in bet.legs:
         selection = leg.selection
         market = selection.market
-        legs.append(UsedLeg(market.fixture.id, market.id, selection.id, leg.price, leg.requested))
+        place = place_terms(leg.place)
+        legs.append(UsedLeg(market.fixture.id, market.id, selection.id, leg.price, leg.requested, place))
     count = bet.system.lines if bet.system is not None else 1
     return Accepted(bet.id, bet.ts_ms, bet.stake_m, bet.payout_m, tuple(legs), count)
 

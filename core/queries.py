@@ -13,6 +13,7 @@ from core.messages import answers as an
 from core.messages import queries as qu
 from core.messages.events import BetStatus, Stage
 from core.messages.rejections import Rejection
+from core.messages.results import place_terms
 from core.refusals import Refusal
 from core.units import FACTOR_ONE
 
@@ -64,7 +65,8 @@ def _pending_state(pending: PendingBet, limits: Limits) -> an.BetState:
     system = placing.system_of(limits, command)
     kind, count = (system.kind, system.lines) if isinstance(system, System) else (command.kind, 1)
     legs = tuple(
-        an.BetLegState(leg.fixture, leg.market, leg.selection, leg.price, leg.price, "open") for leg in command.legs
+        an.BetLegState(leg.fixture, leg.market, leg.selection, leg.price, leg.price, "open", leg.place)
+        for leg in command.legs
     )
     return an.BetState(
         pending.id,
@@ -86,9 +88,9 @@ def _pending_state(pending: PendingBet, limits: Limits) -> an.BetState:
 def _leg_state(bet: Bet, leg: BetLeg) -> an.BetLegState:
     selection = leg.selection
     market = selection.market
-    return an.BetLegState(
-        market.fixture.id, market.id, selection.id, leg.price, leg.requested, _leg_result_name(bet, leg)
-    )
+    ids = market.fixture.id, market.id, selection.id
+    result = _leg_result_name(bet, leg)
+    return an.BetLegState(*ids, leg.price, leg.requested, result, place_terms(leg.place))
 
 
 def _leg_result_name(bet: Bet, leg: BetLeg) -> str:

@@ -16,6 +16,7 @@ import asyncpg
 from core.messages.answers import BetLegState, BetState, Rejected
 from core.messages.events import BetStatus
 from core.messages.rejections import Rejection
+from core.messages.results import PlaceTerms
 from core.units import FACTOR_ONE
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ _RESULT: Final = """
                AND c.rolled_back_no IS NULL AND c.from_ms <= $2 AND (c.to_ms = 0 OR $2 < c.to_ms))
 """
 _LEGS: Final = f"""
-    SELECT l.leg, l.fixture, l.market, l.selection, l.price, l.requested, {_RESULT} OR l.voided AS void
+    SELECT l.leg, l.fixture, l.market, l.selection, l.price, l.requested, l.places, l.place_numerator,
+           l.place_denominator, {_RESULT} OR l.voided AS void
     FROM bet_legs l LEFT JOIN selections s USING (fixture, market, selection)
     WHERE l.bet_no = $1 ORDER BY l.leg
 """  # noqa: S608  (our own words)
@@ -190,7 +192,10 @@ def _leg_state(leg: asyncpg.Record, parts: list[asyncpg.Record], *, bet_void: bo
     result = "void" if bet_void else _result(leg)
     if result == "open" and parts:
         result = _combined([_result(part) for part in parts])
-    return BetLegState(*ids, leg["price"], leg["requested"], result)
+    place = None
+    if leg["places"] is not None:
+        place = PlaceTerms(leg["places"], leg["place_numerator"], leg["place_denominator"])
+    return BetLegState(*ids, leg["price"], leg["requested"], result, place)
 
 
 def _result(row: asyncpg.Record) -> str:

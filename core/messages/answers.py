@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from core.messages.results import EachWay
+from core.messages.results import EachWay, PlaceTerms
 from core.messages.terms import ExchangeTerms
 
 
-class UsedLeg(Struct, frozen=True, gc=False):
+class UsedLeg(Struct, frozen=True, gc=False, omit_defaults=True):
     """The price at which a leg was taken beside the one that was asked for."""
 
     fixture: str
@@ -16,6 +16,8 @@ class UsedLeg(Struct, frozen=True, gc=False):
     selection: str
     price: int
     requested: int
+    place: PlaceTerms | None = None
+    """The terms of its place part, fixed now."""
 
 
 class Accepted(Struct, frozen=True, gc=False, tag="accepted", tag_field="type", omit_defaults=True):
@@ -67,7 +69,7 @@ class Done(Struct, frozen=True, gc=False, tag="done", tag_field="type"):
     ts_ms: int
 
 
-class BetLegState(Struct, frozen=True, gc=False):
+class BetLegState(Struct, frozen=True, gc=False, omit_defaults=True):
     """A leg of a bet as it stands; `result` is "open", "won", "lost", "void" or "part" (half results, dead heats)."""
 
     fixture: str
@@ -76,6 +78,8 @@ class BetLegState(Struct, frozen=True, gc=False):
     price: int
     requested: int
     result: str
+    place: PlaceTerms | None = None
+    """The terms of its place part; of a bet that waits, those that it asserts."""
 
 
 class BetState(Struct, frozen=True, gc=False, tag="bet", tag_field="type", omit_defaults=True):

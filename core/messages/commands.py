@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from core.grading.scores import Score
-from core.messages.results import EachWay, Result
+from core.messages.results import EachWay, PlaceTerms, Result
 from core.messages.terms import ExchangeTerms
 from core.units import (
     MONEY_MAX,
@@ -67,6 +67,8 @@ class Leg(Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaul
     """Of a system: it stands in every line."""
     starting_price: bool = False
     """Paid at the price at the off; `price` is then what he was shown, and decides nothing."""
+    place: PlaceTerms | None = None
+    """The each-way terms that the customer was shown; at others the bet is refused. None: whatever they are."""
 
 
 Folds = Annotated[tuple[Annotated[int, Meta(ge=1, le=100)], ...], Meta(max_length=100)]

@@ -47,6 +47,7 @@ class Rejection(IntEnum):
     MARKET_VERSION_CHANGED = 258  # limit: the market's version
     PRICE_NOT_ON_LADDER = 259  # price: the nearest below, limit: the nearest above; 0: there is none
     PRICE_CHANGED = 260  # price: what would be accepted
+    PLACE_TERMS_CHANGED = 261  # detail: the live terms, "3 places at 1/5", or "win only"
     # Money; `stake_m` is the stake that would be accepted.
     STAKE_TOO_SMALL = 300
     OWN_STAKE_LIMIT = 302  # limit: what he may still stake within the period that binds

@@ -47,6 +47,19 @@ class EachWay(Struct, frozen=True, gc=False, array_like=True):
     """Of a handicap race: it has usual terms of its own."""
 
 
+class PlaceTerms(Struct, frozen=True, gc=False, array_like=True):
+    """The terms of one place part, `[places, numerator, denominator]`; what it pays: see EachWay."""
+
+    places: Annotated[int, Meta(ge=1, le=20)]
+    numerator: Annotated[int, Meta(ge=1, le=100)]
+    denominator: Annotated[int, Meta(ge=1, le=100)]
+
+
+def place_terms(terms: EachWay | None) -> PlaceTerms | None:
+    """Those at which a leg was taken, as they are told."""
+    return None if terms is None else PlaceTerms(terms.places, terms.numerator, terms.denominator)
+
+
 def multiplier(result: Result, price: int, scale: int = 1) -> tuple[int, int]:
     """The leg's multiplier `vf + (1 - vf) x result x price x dhf` (RULEBOOK 5), exact: (numerator, denominator).
 

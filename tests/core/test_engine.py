@@ -16,7 +16,7 @@ from core.messages import feed as fe
 from core.messages import queries as qu
 from core.messages.answers import Accepted, Answer, Cancelled, CashOutQuote, Done, OrderReport, OrderReports, Rejected
 from core.messages.commands import Leg, NamedSelection, PlaceBet, PricePolicy
-from core.messages.results import Result
+from core.messages.results import PlaceTerms, Result
 from tests.core.trading import exchange, placed
 from tests.core.world import NOON, World, journalled, lost, refused, replayed, won
 
@@ -406,6 +406,7 @@ def test_a_digest_is_the_same_in_every_process_encoding_and_release() -> None:
         {"legs": (Leg("match", "winner", "away", 20_000),)},
         {"legs": (Leg("match", "winner", "home", 20_000, banker=True),)},
         {"legs": (Leg("match", "winner", "home", 20_000, starting_price=True),)},
+        {"legs": (Leg("match", "winner", "home", 20_000, place=PlaceTerms(3, 1, 5)),)},
         {"policy": PricePolicy.ANY},
         {"tolerance_bp": 1},
         {"currency": "EUR"},
@@ -427,7 +428,7 @@ def test_a_digest_tells_contents_apart(changed: dict[str, Any]) -> None:
 def test_a_digest_is_of_every_field_of_a_bet() -> None:
     """A field that is added has to be in the table above."""
     assert len(msgspec.structs.fields(PlaceBet)) == 16
-    assert len(msgspec.structs.fields(Leg)) == 6
+    assert len(msgspec.structs.fields(Leg)) == 7
 
 
 def test_a_bet_may_not_be_forgotten_before_its_id(world: World) -> None:

@@ -12,7 +12,7 @@ from core.messages import events as ev
 from core.messages.commands import Leg, NamedPrice, NamedSelection, PlaceBet, PlaceOrder, PricePolicy, Ramp
 from core.messages.events import AcceptedLeg, Batch, Event, RejectedLeg
 from core.messages.rejections import Rejection
-from core.messages.results import EachWay, Result
+from core.messages.results import EachWay, PlaceTerms, Result
 from core.messages.terms import ExchangeTerms
 from core.units import RATE_ONE
 from tests.core.world import World, lost, won
@@ -106,6 +106,7 @@ FROZEN: dict[type, tuple[int | None, str]] = {
     NamedSelection: (None, "id name"),
     Result: (None, "selection result void_factor dead_heat_places dead_heat_sharing"),
     EachWay: (None, "places numerator denominator handicap"),
+    PlaceTerms: (None, "places numerator denominator"),
     NamedPrice: (None, "selection price"),
     Ramp: (None, "before_ms share_bp"),
 }
@@ -115,7 +116,7 @@ NAMED: dict[type, tuple[str, str]] = {
         "id expires_ms customer stake_m legs",
         "policy tolerance_bp currency kind folds each_way unit_stake lines partial refer free_bet",
     ),
-    Leg: ("fixture market selection price", "banker starting_price"),
+    Leg: ("fixture market selection price", "banker starting_price place"),
     FootballScore: ("", "final halves"),
     TennisScore: ("", "sets games best_of retired"),
     RaceScore: ("order", "behind not_finished withdrawn"),
@@ -258,6 +259,7 @@ def test_reasons_keep_their_numbers() -> None:
         "MARKET_VERSION_CHANGED": 258,
         "PRICE_NOT_ON_LADDER": 259,
         "PRICE_CHANGED": 260,
+        "PLACE_TERMS_CHANGED": 261,
         "STAKE_TOO_SMALL": 300,
         "OWN_STAKE_LIMIT": 302,
         "OWN_LOSS_LIMIT": 304,

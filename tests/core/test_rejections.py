@@ -15,11 +15,13 @@ from core.messages import feed as fe
 from core.messages.answers import Accepted, Answer, Rejected
 from core.messages.commands import Leg, NamedSelection, PlaceBet
 from core.messages.rejections import Rejection
+from core.messages.results import PlaceTerms
 from tests.core.trading import exchange, order
 from tests.core.world import NOON, World, leg, limits, refused, won
 
 HOME = ("match/winner", "home", 21_500)
 RED = ("final/winner", "red", 20_000)
+PLACED = leg("match/winner", "home", 21_500, place=PlaceTerms(3, 1, 5))
 AT_THE_OFF = leg("plate/winner", "silver", 20_000, starting_price=True)
 
 
@@ -201,6 +203,11 @@ CASES = [
     ),
     Case(Rejection.PRICE_NOT_ON_LADDER, _back(20_100), {"price": 20_000, "limit": 20_200}),
     Case(Rejection.PRICE_CHANGED, _ann(legs=(("match/winner", "home", 22_000),)), {"leg": 0, "price": 21_500}),
+    Case(
+        Rejection.PLACE_TERMS_CHANGED,
+        lambda world: world.command(co.PlaceBet, customer="ann", stake_m=1_000, legs=(PLACED,)),
+        {"leg": 0, "price": 21_500, "detail": "win only"},
+    ),
     Case(Rejection.STAKE_TOO_SMALL, _ann(stake_m=9), {"limit": 10}),
     Case(Rejection.OWN_STAKE_LIMIT, _after(_own("stake", 700), _ann()), {"limit": 700, "stake_m": 700}),
     Case(Rejection.OWN_LOSS_LIMIT, _after(_own("loss", 700), _ann()), {"limit": 700, "stake_m": 700}),
@@ -488,6 +495,7 @@ FAULTS = {
     Rejection.EACH_WAY_NOT_OFFERED: Fault(bet={"each_way": True}),
     Rejection.STARTING_PRICE_NOT_OFFERED: Fault(first={"starting_price": True}),
     Rejection.PRICE_CHANGED: Fault(first={"price": 30_000}),
+    Rejection.PLACE_TERMS_CHANGED: Fault(first={"place": PlaceTerms(3, 1, 5)}),
     Rejection.STAKE_TOO_SMALL: Fault(limits={"stake_min_m": 2_000}),
     Rejection.OWN_STAKE_LIMIT: Fault(before=_own("stake", 900)),
     Rejection.OWN_LOSS_LIMIT: Fault(before=_own("loss", 900)),

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 
 from core import snapshot
 from core.messages import commands as co
 from core.messages import feed as fe
+from core.messages import queries as qu
 from core.messages.answers import Accepted, BetState, Rejected
 from core.messages.commands import NamedPrice
 from core.messages.events import BetStatus
-from core.messages.results import EachWay, Result
+from core.messages.results import EachWay, PlaceTerms, Result
 from core.runners import deduction
 from core.units import price_from_fraction
 from tests.core.world import NOON, World, leg, refused
@@ -185,6 +187,36 @@ def test_terms_are_those_of_the_moment_when_the_bet_was_taken() -> None:
     finish(again, "b", "a", "c")
     # 5.00 at 1 + 8 / 4.
     assert second.paid_m == 1_500
+
+
+def test_the_terms_of_a_place_part_are_told_and_a_bet_may_assert_those_it_was_shown() -> None:
+    """Eight run: three places at 1/5; when one is withdrawn, seven do, and two places are paid at 1/4."""
+    world = stage(runners=8)
+    path, selection, price = A_8
+    shown = leg(path, selection, price, place=PlaceTerms(3, 1, 5))
+    fields = {"customer": "ann", "stake_m": 1_000, "each_way": True}
+    taken = world.command(co.PlaceBet, legs=(shown,), id="b1", **fields)
+    assert isinstance(taken, Accepted)
+    assert taken.legs[0].place == world.state("b1").legs[0].place == PlaceTerms(3, 1, 5)
+    last = list(world.at(path).selections)[-1]
+    world.desk(co.WithdrawSelection, path, selection=last, price=0, at_ms=world.now)
+    world.run()
+    again = world.command(co.PlaceBet, legs=(shown,), **fields)
+    assert isinstance(again, Rejected)
+    assert (again.reason, again.leg, again.detail) == ("PLACE_TERMS_CHANGED", 0, "2 places at 1/4")
+    asked = world.send(qu.GetMaxStake("ann", (shown,), each_way=True))
+    assert isinstance(asked, Rejected)
+    assert asked.reason == "PLACE_TERMS_CHANGED"
+    unasserted = world.place("ann", 1_000, A_8, each_way=True)
+    assert isinstance(unasserted, Accepted)
+    assert unasserted.legs[0].place == PlaceTerms(2, 1, 4)
+    win_only = world.place("ann", 1_000, A_8)
+    assert isinstance(win_only, Accepted)
+    assert msgspec.json.decode(msgspec.json.encode(win_only.legs[0])).keys() == {
+        *("fixture", "market", "selection", "price", "requested")
+    }
+    assert world.state("b1").legs[0].place == PlaceTerms(3, 1, 5)
+    world.check()
 
 
 def test_a_market_without_a_place_part_takes_no_each_way_bet() -> None:

@@ -296,8 +296,7 @@ class Life:
                 selection = random.choice(SELECTIONS[market][:4])
                 price = self.prices.get((fixture, market), {}).get(selection, 0) or 20_000
                 starting = market == "run" and random.random() < 0.4
-                marks = {"banker": banker, "starting_price": starting}
-                legs.append(co.Leg(fixture, market, selection, price, **marks))
+                legs.append(co.Leg(fixture, market, selection, price, banker=banker, starting_price=starting))
         free = len({leg.fixture for leg in legs if not leg.banker})
         kinds = [kind for kind, folds in reference.NAMED.items() if int(folds[-1]) == free] if system else []
         kind = random.choice([*kinds, ""])

@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 SEEDS = range(6)
 STEPS = 2_000
 LIFE = 2_500
-NOT_PLAYED = {"MALFORMED", "BUSY", "TOO_MANY"}
-"""Bounds of the border and of memory: tests/core has them."""
+NOT_PLAYED = {"MALFORMED", "BUSY", "TOO_MANY", "PLACE_TERMS_CHANGED"}
+"""Bounds of the border and of memory, and an assertion that the lives' bets do not make: tests/core has them."""
 OF_ORDERS = {"EXCHANGE_NOT_OFFERED", "MARKET_VERSION_CHANGED", "PRICE_NOT_ON_LADDER", "ORDER_UNKNOWN"}
 """Exchange markets have properties of their own (tests/core/test_exchange_properties.py)."""
 
