@@ -265,7 +265,9 @@ def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
                     yield event
             if settled_count < len(exchange.due):
                 counted = counting.of(exchange.due[-1 - settled_count]).done
-        yield ev.ExchangeAdvanced(now_ms, market.fixture.id, market.id, cleared_count, settled_count, counted)
+        yield ev.ExchangeAdvanced(
+            now_ms, market.fixture.id, market.id, cleared_count, settled_count, counted, forgets=True
+        )
 
 
 def apply_advanced(book: Book, event: ev.ExchangeAdvanced) -> None:
@@ -278,12 +280,16 @@ def apply_advanced(book: Book, event: ev.ExchangeAdvanced) -> None:
             counting.make(position)
             counting.drop(position)
             positions.carry_all(book, position)
+            if event.forgets:
+                orders.forget(exchange, position)
         del exchange.due[-event.settled :]
         if not exchange.due:
             counting.forget(exchange)
     if event.counted:  # as in the engine that said so: a replay has no longer events than it had
         counting.advance(exchange.due[-1], event.counted - counting.of(exchange.due[-1]).done)
     if event.cleared:
+        for position in exchange.clearing[-event.cleared :] if event.forgets and not exchange.due else ():
+            orders.forget(exchange, position)
         del exchange.clearing[-event.cleared :]
     _queue(book, market, exchange)
     if not (exchange.closing or exchange.clearing or exchange.due):
@@ -308,7 +314,9 @@ def review(position: Position, now_ms: int) -> ev.PositionSettled | None:
     market, customer = position.market, position.customer
     count = counting.of(position)
     assert count.done == len(position.trades), customer.id
-    settled = bool(market.closed_ms) and not count.undecided
+    settled = (
+        bool(market.closed_ms and position.trades) and not count.undecided
+    )  # who had nothing matched is told nothing
     net_m = count.net_m if settled else 0
     commission_m = commission_down(net_m, market)
     exposure_m = 0 if settled else positions.exposure(counting.stated(position, count))

@@ -333,11 +333,11 @@ def apply_placed(book: Book, event: ev.OrderPlaced) -> None:
             positions.carry(book, order)
     else:
         book.remember(event.id, event.digest, event.ts_ms, report)
-        if not position.orders and not position.trades:
-            _leave(exchange, position)
     if event.exposure_m:
         position.exposure_m += event.exposure_m
         ledger.expose(customer, event.exposure_m)
+    if not position.orders:
+        _leave(exchange, position)
     exchange.changed[event.selection] = None
     book.traded[event.fixture, event.market] = market
 
@@ -351,11 +351,14 @@ def position_of(exchange: Exchange, customer: Customer, market: Market) -> Posit
 
 
 def _leave(exchange: Exchange, position: Position) -> None:
-    """A customer has nothing in the market any more, and has had nothing matched.
+    """A customer's last order is gone. Not while positions are looked at: they are counted, and then forgotten."""
+    if not (exchange.clearing or exchange.due):
+        forget(exchange, position)
 
-    Not while positions are being looked at: they are counted.
-    """
-    if exchange.clearing or exchange.due:
+
+def forget(exchange: Exchange, position: Position) -> None:
+    """A customer has nothing in the market any more, and has had nothing matched: so he has no position."""
+    if position.orders or position.trades or position.exposure_m or position.settled:
         return
     customer, market = position.customer, position.market
     if exchange.positions.pop(customer.id, None) is not None and customer.positions is not None:
@@ -669,8 +672,7 @@ def _settle_up(book: Book, exchange: Exchange, position: Position, event: ev.Ord
     position.exposure_m += event.exposure_m
     ledger.expose(position.customer, event.exposure_m)
     book.traded[event.fixture, event.market] = position.market
-    if not position.orders and not position.trades:
-        _leave(exchange, position)
+    _leave(exchange, position)
 
 
 def decide_reduce(book: Book, _: Limits, command: co.ReduceOrder, digest: int, now_ms: int) -> ev.Event | Refusal:

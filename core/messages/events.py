@@ -948,6 +948,8 @@ class ExchangeAdvanced(Struct, frozen=True, gc=False, array_like=True, tag=69):
     settled: int
     counted: int = 0
     """So many trades of the one that is settled next have been counted by now; it has more."""
+    forgets: bool = False
+    """Those of them that hold nothing any more are forgotten."""
 
 
 class CommandRejected(Struct, frozen=True, gc=False, array_like=True, tag=30):

@@ -559,3 +559,62 @@ def test_what_happens_between_slices_comes_after_all_of_them(
         assert world.book.house.get(("house:exchange", "EUR"), 0) >= 0
         ends.append((_holds(world), dict(world.book.house)))
     assert ends[0] == ends[1], what
+
+
+# Who had nothing matched.
+
+LAPSING: list[tuple[str, Callable[[World], Any]]] = [
+    ("the off", lambda world: world.desk(co.TurnInPlay, MATCH)),
+    ("a material suspension", lambda world: world.desk(co.SuspendMarket, MATCH, lapse=True)),
+    ("a withdrawal", lambda world: _withdraw(world, "away", 1_000)),
+    ("results", lambda world: world.results(MATCH, won("home"))),
+    ("a void market", lambda world: world.cancel(MATCH)),
+]
+
+
+@pytest.mark.parametrize(("what", "happens"), LAPSING, ids=[what for what, _ in LAPSING])
+def test_who_had_nothing_matched_is_not_settled_and_has_no_position_any_more(
+    what: str, happens: Callable[[World], Any]
+) -> None:
+    world = floor("ann", "bob", "cid")
+    world.engine.limits = limits(slice_max=2)
+    _match(world, 30_000, 500)
+    for price in (15_000, 19_000):
+        placed(world, "cid", "home", "lay", price, 333, persistence="lapse")
+    assert world.of("cid").exposure_m == 166 + 299
+    happens(world)
+    while world.tick():
+        world.check()
+    exchange = world.at(MATCH).exchange
+    assert exchange is not None
+    assert list(exchange.positions) == ["bob", "ann"], what
+    assert (world.of("cid").positions, world.of("cid").exposure_m, world.cash("cid")) == (None, 0, CASH_M)
+    told = [event.customer for event in world.events if isinstance(event, ev.PositionSettled)]
+    assert "cid" not in told, what
+    world.settle(MATCH, won("draw"))
+    world.roll_back(MATCH)
+    world.check()
+    assert snapshot.state_hash(replayed(world.events)) == snapshot.state_hash(world.book)
+
+
+def test_a_journal_that_settled_who_had_nothing_is_read_as_it_was_written() -> None:
+    """Events of before: each position was told, and none of them forgotten while they were counted."""
+    world = floor("ann", "bob", "cid")
+    _match(world, 30_000, 500)
+    placed(world, "cid", "home", "lay", 15_000, 333)
+    world.results(MATCH, won("home"))
+    world.tick()
+    before = ev.ExchangeAdvanced(world.now, "match", "winner", 3, 0)
+    assert isinstance(world.events[-1], ev.ExchangeAdvanced)
+    journal = [*world.events[:-1], before]
+    for customer, was_m in (("bob", -1_000), ("ann", -500), ("cid", 0)):
+        net_m = {"bob": -1_000, "ann": 1_000, "cid": 0}[customer]
+        money = 0, 0, True, net_m, max(0, net_m) // 50, was_m
+        journal.append(ev.PositionSettled(world.now, "match", "winner", customer, "EUR", *money))
+    journal.append(ev.ExchangeAdvanced(world.now, "match", "winner", 0, 3))
+    world.engine, world.events = Engine(world.engine.limits, replayed(journal)), journal
+    assert position(world, "cid").settled
+    world.check()
+    world.roll_back(MATCH)
+    world.check()
+    assert world.of("cid").positions is None

@@ -93,7 +93,7 @@ FROZEN: dict[type, tuple[int | None, str]] = {
         68,
         "ts_ms fixture market customer currency was_net_m was_commission_m settled net_m commission_m exposure_m",
     ),
-    ev.ExchangeAdvanced: (69, "ts_ms fixture market cleared settled counted"),
+    ev.ExchangeAdvanced: (69, "ts_ms fixture market cleared settled counted forgets"),
     # Since the fourth release.
     ev.WordKept: (19, "ts_ms source sequence fixture market what told_ms results number"),
     # What events and the journal's messages are made of.

@@ -288,3 +288,15 @@ def test_what_each_order_was_matched_at_is_told_by_its_report() -> None:
     assert (order.matched_m, order.paid) == (300, 200 * 30_000 + 100 * 29_800)
     world.settle(MATCH, lost("home"), won("draw"))
     world.check()
+
+
+def test_a_customer_whose_only_order_is_refused_after_its_delay_has_no_position() -> None:
+    world = floor("ann", "bob", delay_ms=1_000)
+    world.desk(co.TurnInPlay, MATCH)
+    world.run()
+    placed(world, "ann", "home", "back", 30_000, 500, fill_or_kill=True)
+    assert world.of("ann").positions
+    world.wait(2_000)
+    world.run()
+    assert (world.of("ann").positions, world.of("ann").exposure_m) == (None, 0)
+    world.check()

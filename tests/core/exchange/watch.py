@@ -362,6 +362,9 @@ class Watch(Record):
         known = self.markets[key]
         standing = [(part, price) for part in parts if (price := stands_at(known, part)) is not None]
         closed = known.results or any(not end for _, end in known.cancels)
+        if closed and not parts:
+            assert not resting, "no order outlives its market"
+            return False, 0, 0
         if closed and (known.results or not standing):
             assert not resting, "no order outlives its market"
             return True, sum(net_m(known.results[part.selection], part, price) for part, price in standing), 0
