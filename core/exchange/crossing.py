@@ -66,26 +66,64 @@ def stake_across(stake_m: int, price: int, other: int) -> Fraction:
     return Fraction(stake_m * price, other)
 
 
+class Way:
+    """A match across at one price of the taker's and one of each other selection, whatever the stakes are.
+
+    The taker's price is no better for him than the implied one (`offered_price`). Kept while prices stay the same: an
+    order may have to step over 200 that are too small, and looks at each at several stakes.
+    """
+
+    __slots__ = ("_exact", "_least_m", "_prices", "_tried", "price", "side")
+
+    def __init__(self, side: Side, price: int, prices: Sequence[int]) -> None:
+        implied = implied_price(prices)
+        assert implied is not None, prices
+        above, below = implied
+        assert price * below <= above if side == Side.BACK else price * below >= above, (price, implied)
+        self.side, self.price, self._prices = side, price, prices
+        self._exact = lcm(*[other // gcd(other, price) for other in prices])
+        """A multiple of it needs no rounding."""
+        self._least_m = -(-max(prices) // price) if side == Side.BACK else 1
+        """Below it one of the makers would have nothing."""
+        self._tried = max(1, _TRIED // len(prices))
+
+    def cross(self, stake_m: int, stakes_m: Sequence[int]) -> Crossing:
+        """How much of a taker's stake is matched with one order on each other selection, of these stakes."""
+        price, prices = self.price, self._prices
+        most_m = min(stake_m, *[other_m * other // price for other_m, other in zip(stakes_m, prices, strict=True)])
+        taken_m = self._greatest(most_m, max(self._least_m, most_m - self._tried + 1))
+        if not taken_m:
+            exact_m = most_m - most_m % self._exact
+            taken_m = self._greatest(exact_m, max(self._least_m, exact_m))
+        return Crossing(taken_m, _others(self.side, taken_m * price, prices)) if taken_m else NOTHING
+
+    def _greatest(self, most_m: int, least_m: int) -> int:
+        """The greatest stake in a range at which the book, which pays whoever wins, has not less than that from all
+        (`house_least`): of backs the taker is paid most, of lays he pays least. 0: there is none.
+        """
+        price, prices = self.price, self._prices
+        if self.side == Side.BACK:
+            for taken_m in range(most_m, least_m - 1, -1):
+                payout = taken_m * price
+                if taken_m + sum([payout // other for other in prices]) >= payout // PRICE_ONE:
+                    return taken_m
+        else:
+            for taken_m in range(most_m, least_m - 1, -1):
+                less = -taken_m * price  # what is divided is below 0: the makers' stakes are rounded up
+                if taken_m - sum([less // other for other in prices]) <= -less // PRICE_ONE:
+                    return taken_m
+        return 0
+
+
 def cross(side: Side, stake_m: int, price: int, offers: Sequence[Offer]) -> Crossing:
     """How much of a taker's stake can be matched at this price with one order on each other selection, at its price.
 
-    The price is no better for the taker than the implied one (`offered_price`). As much as the offers have, and whole
-    minor units allow: if the makers' stakes, rounded for the book, do not cover the payouts, a few less, for which they
-    do, or the greatest stake that needs no rounding. That may be none; at a rung that is worse for the taker less is
-    needed.
+    As much as the offers have, and whole minor units allow: if the makers' stakes, rounded for the book, do not cover
+    the payouts, a few less, for which they do, or the greatest stake that needs no rounding. That may be none; at a
+    rung that is worse for the taker less is needed.
     """
-    implied = implied_price([offer.price for offer in offers])
-    assert implied is not None, offers
-    above, below = implied
-    assert price * below <= above if side == Side.BACK else price * below >= above, (price, implied)
-    most_m = min(stake_m, *(offer.stake_m * offer.price // price for offer in offers))
-    exact_m = most_m - most_m % lcm(*(offer.price // gcd(offer.price, price) for offer in offers))
-    tried = max(1, _TRIED // len(offers))
-    for taken_m in (*range(most_m, max(0, most_m - tried), -1), exact_m):
-        others_m = _others(side, taken_m * price, offers)
-        if all(others_m) and house_least(side, Offer(price, taken_m), _matched(offers, others_m)) >= 0:
-            return Crossing(taken_m, others_m)
-    return NOTHING
+    way = Way(side, price, [offer.price for offer in offers])
+    return way.cross(stake_m, [offer.stake_m for offer in offers])
 
 
 def house_least(side: Side, taker: Offer, makers: Sequence[Offer]) -> int:
@@ -100,12 +138,8 @@ def house_least(side: Side, taker: Offer, makers: Sequence[Offer]) -> int:
     return stakes_m - max(payouts_m) if side == Side.BACK else min(payouts_m) - stakes_m
 
 
-def _others(side: Side, payout: int, offers: Sequence[Offer]) -> tuple[int, ...]:
+def _others(side: Side, payout: int, prices: Sequence[int]) -> tuple[int, ...]:
     """The makers' stakes for a payout x 10 000: of backs rounded down, as the book pays them; of lays up."""
     if side == Side.BACK:
-        return tuple(payout // offer.price for offer in offers)
-    return tuple(-(-payout // offer.price) for offer in offers)
-
-
-def _matched(offers: Sequence[Offer], stakes_m: Sequence[int]) -> list[Offer]:
-    return [Offer(offer.price, stake_m) for offer, stake_m in zip(offers, stakes_m, strict=True)]
+        return tuple([payout // other for other in prices])
+    return tuple([-(-payout // other) for other in prices])

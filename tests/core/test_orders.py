@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
+from core.exchange.crossing import Crossing, Way
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.answers import Cancelled, Done, OrderReport, OrderState
@@ -864,6 +865,26 @@ def test_an_order_too_small_to_be_matched_across_does_not_stop_those_behind(
     world = _implying(*ahead)
     report = placed(world, "bob", "away", "back", 30_000, 5_000)
     assert (report.status, report.matched_m, report.price) == ("matched", 5_000, price), rule
+    world.check()
+
+
+def test_behind_very_many_small_orders_one_is_still_found_and_they_cost_less_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first of them at three prices each, the others at one."""
+    looked: list[int] = []
+    cross = Way.cross
+
+    def counted(way: Way, stake_m: int, stakes_m: Sequence[int]) -> Crossing:
+        looked.append(way.price)
+        return cross(way, stake_m, stakes_m)
+
+    monkeypatch.setattr(Way, "cross", counted)
+    world = _implying(*[("eve", "back", 30_000, 1)] * 150)
+    looked.clear()
+    report = placed(world, "bob", "away", "back", 30_000, 5_000)
+    assert (report.status, report.matched_m, report.price) == ("matched", 5_000, 33_500)
+    assert 150 < len(looked) <= 3 * 41 + 110
     world.check()
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import ceil, floor, gcd, lcm
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from core.exchange.crossing import (
@@ -167,3 +168,40 @@ def test_off_the_ladder_all_but_small_stakes_are_matched_whole(side: Side) -> No
     price = offered_price(CLASSIC, side, [offer.price for offer in offers])
     assert price is not None
     assert all(cross(side, stake_m, price, offers).stake_m == stake_m for stake_m in range(1_000, 1_100))
+
+
+def plain(side: Side, stake_m: int, price: int, offers: Sequence[Offer]) -> Crossing:
+    """As it is written first: every stake with all its payouts, whoever wins."""
+    most_m = min(stake_m, *(offer.stake_m * offer.price // price for offer in offers))
+    exact_m = most_m - most_m % lcm(*(offer.price // gcd(offer.price, price) for offer in offers))
+    for taken_m in (*range(most_m, max(0, most_m - max(1, 64 // len(offers))), -1), exact_m):
+        exact = [Fraction(taken_m * price, offer.price) for offer in offers]
+        others_m = tuple(floor(each) if side is BACK else ceil(each) for each in exact)
+        makers = [Offer(offer.price, other_m) for offer, other_m in zip(offers, others_m, strict=True)]
+        if all(others_m) and house_least(side, Offer(price, taken_m), makers) >= 0:
+            return Crossing(taken_m, others_m)
+    return NOTHING
+
+
+SMALL = st.lists(st.builds(Offer, st.sampled_from(CLASSIC.prices), st.integers(1, 300)), min_size=1, max_size=19)
+
+
+@settings(max_examples=1_000)
+@given(
+    st.sampled_from(Side),
+    st.integers(1, 500),
+    st.one_of(OFFERS, SMALL),
+    st.integers(0, 2),
+    st.sampled_from((CLASSIC, FINEST)),
+)
+def test_the_stakes_are_those_of_the_plain_search(
+    side: Side, stake_m: int, offers: list[Offer], worse: int, ladder: Ladder
+) -> None:
+    price = offered_price(ladder, side, [offer.price for offer in offers])
+    for _ in range(worse):
+        assume(price is not None)
+        assert price is not None
+        price = ladder.against_taker(side, price - 1 if side is BACK else price + 1)
+    assume(price is not None)
+    assert price is not None
+    assert cross(side, stake_m, price, offers) == plain(side, stake_m, price, offers)
