@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
 
-from core import snapshot
+from core import clearing, positions, snapshot
 from core.engine import Engine
+from core.exchange import starting
+from core.exchange.ladder import Side
 from core.grading.scores import FootballScore
 from core.messages import commands as co
 from core.messages import events as ev
@@ -618,3 +622,38 @@ def test_a_journal_that_settled_who_had_nothing_is_read_as_it_was_written() -> N
     world.roll_back(MATCH)
     world.check()
     assert world.of("cid").positions is None
+
+
+def test_near_and_far_prices_are_where_the_orders_would_meet() -> None:
+    """At the far price all that wait for the close, at the near one also what rests; a limit of a side as one order."""
+    world = floor("ann", "bob", starting_price=True)
+    rng = Random(7)
+    found = set()
+    for _ in range(120):
+        customer, side = rng.choice((("ann", "back"), ("bob", "lay")))
+        price = rng.choice((30_000, 35_000, 40_000)) + (20_000 if side == "back" else -10_000)
+        if rng.random() < 0.6:
+            price = rng.choice((0, price, price, 35_000))
+            placed(world, customer, "home", side, price, rng.randint(100, 900), kind="on_close")
+        else:
+            persistence = rng.choice(("lapse", "on_close"))
+            placed(world, customer, "home", side, price, rng.randint(100, 900), persistence=persistence)
+        known = world.at(MATCH).exchange
+        assert known is not None
+        waiting: Counter[tuple[Side, int]] = Counter()
+        for each in clearing.on_close(known, "home"):
+            waiting[each.side, each.price if each.on_close else 0] += positions.at_risk(each)
+        book, resting = known.books.get("home"), Counter(waiting)
+        for of in Side:
+            for price, stake_m in book.levels(of) if book is not None else ():
+                resting[of, price] += positions.open_m(of, price, stake_m)
+        for each in known.until_close.get("home", {}).values():
+            resting[each.side, each.price] -= positions.at_risk(each)
+        near, far = (
+            starting.meeting_price([starting.Waiting(of, amount_m, limit) for (of, limit), amount_m in sums.items()])
+            for sums in (resting, waiting)
+        )
+        prices = clearing.near_and_far(known, "home")
+        assert prices == (near, far)
+        found.add(prices)
+    assert len(found) > 20
