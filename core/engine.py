@@ -168,7 +168,7 @@ class Engine:
             return placing.pending_answer(book.pending[event.id]), (event,)
         answer = book.answers[event.id].answer
         if kind is ev.BetVoided:
-            return answer, (event, *self._review(book.bets[event.bet], now_ms))
+            return answer, (event, *self._review_voided(book.bets[event.bet], now_ms))
         if kind is ev.ReferralAnswered or kind is ev.OfferAnswered:
             follows = pending.decided(book, self.limits, book.pending[event.bet], now_ms)
             return answer, (event, self.apply(follows))
@@ -216,13 +216,8 @@ class Engine:
         self.apply(event)
         return answer, (event,)
 
-    def _review(self, bet: Bet, now_ms: int) -> list[ev.Event]:
-        """A bet that was voided, whole or a leg of it, brought to agree with that."""
-        event = settling.review(bet, now_ms)
-        if event is None:
-            self.book.voided.pop(bet.id, None)
-            return []
-        return [self.apply(event)]
+    def _review_voided(self, bet: Bet, now_ms: int) -> list[ev.Event]:
+        return [self.apply(event) for event in settling.review_voided(self.book, self.limits, bet, now_ms)]
 
     def _feed(self, message: fe.FeedMessage, now_ms: int) -> Decided:
         """A feed message; the answer, for log and metrics, is the first thing in it that was passed over."""
@@ -257,7 +252,9 @@ class Engine:
         while len(events) < limits.slice_max and (ended := bonuses.due(book, now_ms)):
             events.append(self.apply(ended))
         for bet in list(islice(book.voided.values(), limits.slice_max)):
-            events.extend(self._review(bet, now_ms))
+            events.extend(self._review_voided(bet, now_ms))
+            if settling.is_large(limits, bet):
+                break
         if book.quoting:
             events.extend(self.apply(event) for event in hybrid.lay(book, limits, now_ms))
         if slices:

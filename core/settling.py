@@ -304,7 +304,8 @@ def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
                     break
                 lines_left -= bet.system.lines
                 if lines_left < 0:
-                    counted_m, finished = _counted(book, market, bet, limits.slice_lines_max)
+                    key = market.fixture.id, market.id
+                    counted_m, finished = _counted(book, key, bet, limits.slice_lines_max)
                     if not finished:
                         break
             event = review(bet, now_ms, counted_m)
@@ -316,15 +317,15 @@ def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
         yield ev.SettlementAdvanced(now_ms, market.fixture.id, market.id, done)
 
 
-def _counted(book: Book, market: Market, bet: Bet, lines_max: int) -> tuple[int | None, bool]:
+def _counted(book: Book, key: tuple[str, str], bet: Bet, lines_max: int) -> tuple[int | None, bool]:
     """What the lines of a large system pay, and whether they are counted by now; None: they need not be.
 
     Each market has a count of its own: with one for all, two systems of two markets would undo each other's for ever.
+    So has each voided bet.
     """
     parts = _parts(bet)
     if bet.voided or any(each is None for part in parts for each in part):
         return None, True
-    key = market.fixture.id, market.id
     content = bet.id, bet.running_stake_m, parts
     known = book.tallies.get(key)
     if known is None or known[0] != content:
@@ -432,12 +433,34 @@ def decide_cancel_bet(
     return ev.BetVoided(now_ms, command.id, digest, "", bet.id, bet.customer.id, "")
 
 
+def review_voided(book: Book, limits: Limits, bet: Bet, now_ms: int) -> Iterator[ev.BetSettled | ev.BetAdvanced]:
+    """A voided bet, or one with a voided leg, brought to agree with that; a large system when its lines are counted."""
+    counted_m, key = None, ("", bet.id)
+    if is_large(limits, bet):
+        counted_m, finished = _counted(book, key, bet, limits.slice_lines_max)
+        if not finished:
+            return
+    event = review(bet, now_ms, counted_m)
+    book.tallies.pop(key, None)
+    if event is None:
+        book.voided.pop(bet.id, None)
+    else:
+        yield event
+
+
+def is_large(limits: Limits, bet: Bet) -> bool:
+    """Whether its lines are more than a slice."""
+    return bet.system is not None and bet.system.lines > limits.slice_lines_max
+
+
 def apply_voided(book: Book, event: ev.BetVoided) -> None:
-    """The bet or its leg is void; what follows comes at the next tick if not at once (an append may part the two)."""
+    """The bet or its leg is void; what follows comes at the next tick if not at once: an append may part the two, and
+    the lines of a large system are counted in slices.
+    """
     bet = book.bets[event.bet]
     if event.leg < 0:
         bet.voided = True
     else:
         bet.legs[event.leg].voided = True
-    if review(bet, event.ts_ms) is not None:
+    if bet.system is not None or review(bet, event.ts_ms) is not None:
         book.voided[bet.id] = bet

@@ -474,6 +474,33 @@ def test_a_void_amid_the_count_needs_no_lines() -> None:
     world.check()
 
 
+def test_a_void_of_a_leg_of_a_large_system_is_counted_over_several_ticks() -> None:
+    """Its lines were counted in the very turn of the command, twice."""
+    world = meeting()
+    for number in range(1, RACES + 1):
+        world.settle(f"r{number}/win", *FIRST)
+    bet, before = world.book.bets["big"], len(world.events)
+    assert bet.paid_m == WIN_M + PLACE_M
+    world.done(co.VoidBet, bet="big", leg=0, reason="palpable error")
+    assert [type(event) for event in world.events[before:]] == [ev.BetVoided]
+    ticks = 0
+    while world.book.voided:
+        assert bet.paid_m == WIN_M + PLACE_M
+        world.tick()
+        ticks += 1
+    # Of the two parts ten slices of up to 2 000 lines, of which the command has done the first.
+    assert ticks == 9
+    assert [type(event) for event in world.events[before:]] == [ev.BetVoided, ev.BetSettled]
+    counted = world.cash("ann")
+    assert not world.book.tallies
+    world.check()
+    straight = meeting()
+    straight.done(co.VoidBet, bet="big", leg=0, reason="palpable error")
+    for number in range(1, RACES + 1):
+        straight.settle(f"r{number}/win", *FIRST)
+    assert (straight.cash("ann"), straight.book.bets["big"].paid_m) == (counted, bet.paid_m)
+
+
 def test_a_correction_of_another_leg_amid_the_count_is_not_mixed_up_with_it() -> None:
     world = meeting()
     for number in range(1, RACES):

@@ -101,7 +101,7 @@ class World:
     def run(self) -> list[ev.Event]:
         """Tick until nothing is left to do."""
         done: list[ev.Event] = []
-        while events := self.tick():
+        while (events := self.tick()) or self.book.voided:
             done.extend(events)
         return done
 
