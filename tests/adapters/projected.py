@@ -17,6 +17,7 @@ from core.engine import Engine
 from core.grading.scores import FootballScore
 from core.limits import Limits
 from core.messages import commands as co
+from core.messages import feed as fe
 from core.messages.answers import Accepted, Cancelled, CashOutQuote, Done, OrderReport, OrderReports, Rejected
 from core.messages.events import BATCH_FORMAT, Batch, Event
 from core.messages.queries import GetCashOut
@@ -121,6 +122,7 @@ def busy_world() -> World:
     for number in range(4):
         world.market(f"match{number}/winner", home=21_500, draw=33_000, away=34_000)
     world.fed_market("race/win", red=50_000, blue=15_000)
+    world.feed(fe.Rollback, fixture="race", markets=("win",), what="cancel")
     _bets(world)
     _limits(world)
     _results(world)
