@@ -134,7 +134,7 @@ def starting_price(market: Market, selection: str, most: int, now_ms: int) -> ev
             closer = closers[order.customer] = _Closer(exchange.positions[order.customer], selection)
         stake_m = made.stakes_m[order.id]
         change_m = closer.close(order, made.price, stake_m)
-        closed.append(ev.Closed(order.id, order.customer, stake_m, change_m, order.side.value))
+        closed.append(ev.Closed(order.id, order.customer, stake_m, change_m, int(order.side)))
     currency = orders_of[0].owner.currency if orders_of else ""
     head = now_ms, market.fixture.id, market.id, selection, made.price, currency, tuple(closed)
     if exchange.made is not None:
@@ -146,15 +146,17 @@ def _make_price(market: Market, exchange: Exchange, selection: str, now_ms: int)
     """The price, and what each order has matched at it: decided at once, for what one has the others have not."""
     waiting = on_close(exchange, selection)
     # Within the window of a cancel a match would be void at once, as a bet would be: all lapse.
-    matched = [] if market.cancels_at(now_ms) else [_waiting(order) for order in waiting]
+    matched = [] if market.cancels_at(now_ms) else _waiting(exchange, selection)
     found = starting.reconcile(matched) if matched else starting.Reconciled(0, (0,) * len(waiting))
     stakes_m = {order.id: stake_m for order, stake_m in zip(waiting, found.stakes_m, strict=True)}
     return Made(selection, found.price, now_ms, stakes_m)
 
 
-def _waiting(order: Order) -> starting.Waiting:
-    """One that rests until the close takes any price then (as at Betfair)."""
-    return starting.Waiting(order.side, positions.at_risk(order), order.price if order.on_close else 0)
+def _waiting(exchange: Exchange, selection: str) -> list[starting.Waiting]:
+    """Those of `on_close`. One that rests until the close takes any price then (as at Betfair)."""
+    closing, until = exchange.on_close.get(selection, {}), exchange.until_close.get(selection, {})
+    waiting = [starting.Waiting(order.side, order.stake_m, order.price) for order in closing.values()]
+    return waiting + [starting.Waiting(order.side, positions.at_risk(order)) for order in until.values()]
 
 
 def near_and_far(exchange: Exchange, selection: str) -> tuple[int, int]:

@@ -758,7 +758,7 @@ def close(book: Book, exchange: Exchange, order: Order, closed: ev.Closed, event
     order.paid += stake_m * price
     take_back(book, exchange, position, order, event.ts_ms)
     if stake_m:
-        trade = Trade(event.made_ms or event.ts_ms, order.id, event.selection, order.side.value, price, stake_m, CLOSE)
+        trade = Trade(event.made_ms or event.ts_ms, order.id, event.selection, closed.side, price, stake_m, CLOSE)
         position.trades.append(trade)
         book.trades += 1
         positions.make(position, positions.matched(event.selection, order.side, price, stake_m, CLOSE))

@@ -26,6 +26,8 @@ from core.exchange.ladder import Side
 from core.units import PRICE_ONE
 
 PRICE_LEAST, PRICE_MOST = 10_100, 10_000_000
+_ANY = PRICE_MOST + 1
+"""The limit of a lay that names none: it goes before all that do."""
 
 
 class Waiting(NamedTuple):
@@ -54,22 +56,21 @@ def reconcile(orders: Sequence[Waiting]) -> Reconciled:
     sums = _Sums(orders)
     price = sums.meeting_price()
     stakes_m = [0] * len(orders)
-    if not price:
-        return Reconciled(0, tuple(stakes_m))
-    most_m = sums.volume(price)
-    for side in Side:
-        left_m = most_m
-        for _, index in sorted([(_turn(order), index) for index, order in enumerate(orders) if order.side is side]):
-            stakes_m[index] = min(_stake_at(orders[index], price), left_m)
-            left_m -= stakes_m[index]
+    if price:
+        volume_m = left_m = sums.volume(price)
+        backs, lays = sums.backs, sums.lays
+        for at in sorted(range(len(backs.limits)), key=backs.limits.__getitem__):
+            if not left_m or backs.limits[at] > price:
+                break
+            stakes_m[backs.places[at]] = taken_m = min(backs.amounts_m[at], left_m)
+            left_m -= taken_m
+        left_m = volume_m
+        for at in sorted(range(len(lays.limits)), key=lays.limits.__getitem__, reverse=True):
+            if not left_m or lays.limits[at] < price:
+                break
+            stakes_m[lays.places[at]] = taken_m = min(_laid(lays.amounts_m[at], price), left_m)
+            left_m -= taken_m
     return Reconciled(price, tuple(stakes_m))
-
-
-def _turn(order: Waiting) -> int:
-    """Of one side the lowest goes first: of backs the least limit, of lays none, then the greatest."""
-    if order.side is Side.BACK:
-        return order.limit
-    return -order.limit if order.limit else -PRICE_MOST - 1
 
 
 def meeting_price(orders: Sequence[Waiting]) -> int:
@@ -81,25 +82,43 @@ def meeting_price(orders: Sequence[Waiting]) -> int:
     return _Sums(orders).meeting_price()
 
 
+class _Half:
+    """The orders of one side, each with its place among all, its limit and its amount."""
+
+    __slots__ = ("amounts_m", "limits", "places")
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self.limits: list[int] = []
+        self.amounts_m: list[int] = []
+
+    def add(self, place: int, limit: int, amount_m: int) -> None:
+        self.places.append(place)
+        self.limits.append(limit)
+        self.amounts_m.append(amount_m)
+
+    def sums_m(self) -> tuple[list[int], list[int]]:
+        """The limits there are, and the amounts of so many of the least of them."""
+        sums: dict[int, int] = {}
+        for limit, amount_m in zip(self.limits, self.amounts_m, strict=True):
+            sums[limit] = sums.get(limit, 0) + amount_m
+        limits = sorted(sums)
+        return limits, [0, *accumulate([sums[limit] for limit in limits])]
+
+
 class _Sums:
     """What is backed and what is laid at any price, without a look at each order: sums of amounts, by limit."""
 
     def __init__(self, orders: Sequence[Waiting]) -> None:
-        self.lays: list[tuple[int, int]] = []
-        """(limit, liability): each is rounded for itself."""
-        backed: dict[int, int] = {}
-        laid: dict[int, int] = {}
-        for side, amount_m, limit in orders:
+        self.backs, self.lays = _Half(), _Half()
+        back, lay = self.backs.add, self.lays.add
+        for place, (side, amount_m, limit) in enumerate(orders):
             if side is Side.BACK:
-                backed[limit] = backed.get(limit, 0) + amount_m
+                back(place, limit, amount_m)
             else:
-                most = limit or PRICE_MOST
-                self.lays.append((most, amount_m))
-                laid[most] = laid.get(most, 0) + amount_m
-        self.back_limits, self.lay_limits = sorted(backed), sorted(laid)
-        self.backed_m = [0, *accumulate(backed[limit] for limit in self.back_limits)]
-        """The stakes of so many of the least limits."""
-        self.liabilities_m = [0, *accumulate(laid[limit] for limit in self.lay_limits)]
+                lay(place, limit or _ANY, amount_m)
+        self._back_limits, self._backed_m = self.backs.sums_m()
+        self._lay_limits, self._liabilities_m = self.lays.sums_m()
 
     def meeting_price(self) -> int:
         """The least at which as much is backed as is laid, or more, or the one below it: above, less is laid; further
@@ -119,26 +138,22 @@ class _Sums:
         return low if low_m else 0
 
     def volume(self, price: int) -> int:
-        """The stake that is matched at a price, in minor units."""
-        backed_m = self._backed(price)
+        """The stake that is matched at a price, in minor units; each lay's is rounded for itself."""
+        backed_m, lays, winnings = self._backed(price), self.lays, price - PRICE_ONE
         if not backed_m:
             return 0
-        winnings = price - PRICE_ONE
-        laid_m = sum([amount_m * PRICE_ONE // winnings for limit, amount_m in self.lays if price <= limit])
-        return min(backed_m, laid_m)
+        pairs = zip(lays.limits, lays.amounts_m, strict=True)
+        return min(backed_m, sum([amount_m * PRICE_ONE // winnings for limit, amount_m in pairs if price <= limit]))
 
     def _backed(self, price: int) -> int:
         """The stakes of those who back at a price."""
-        return self.backed_m[bisect_right(self.back_limits, price)]
+        return self._backed_m[bisect_right(self._back_limits, price)]
 
     def _liability(self, price: int) -> int:
         """The liabilities of those who lay."""
-        return self.liabilities_m[-1] - self.liabilities_m[bisect_left(self.lay_limits, price)]
+        return self._liabilities_m[-1] - self._liabilities_m[bisect_left(self._lay_limits, price)]
 
 
-def _stake_at(order: Waiting, price: int) -> int:
-    """The most that an order has matched at a price: of a lay the greatest stake whose loss its liability covers."""
-    limit = order.limit
-    if order.side is Side.BACK:
-        return order.amount_m if price >= limit else 0
-    return order.amount_m * PRICE_ONE // (price - PRICE_ONE) if price <= limit or not limit else 0
+def _laid(liability_m: int, price: int) -> int:
+    """The greatest stake whose loss at a price a liability covers."""
+    return liability_m * PRICE_ONE // (price - PRICE_ONE)
