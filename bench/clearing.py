@@ -9,7 +9,8 @@ of the same settlement takes when the journal is read again. Not in the number: 
 * `<positions>x<trades>`: a market of three selections is settled, the first wins. `1x...` is one market maker against
   a thousand others; else pairs of customers, each with so many trades.
 * `close <orders>/<customers>`: the off, with so many orders for the starting price on one selection. Half are backs,
-  half name limits, and each customer has something matched on the other two.
+  half name limits, and each customer has something matched on the other two. `near_far_ms`: how long it takes just
+  before to find the near and far price.
 
 All is checked before a figure is printed: who was to win has won, no money is lost, nothing is set aside any more.
 """
@@ -25,6 +26,7 @@ from typing import Literal, NamedTuple
 from bench import common
 from core import invariants, ledger
 from core.book import Exchange
+from core.clearing import near_and_far
 from core.engine import Engine
 from core.exchange.ladder import CLASSIC, Side
 from core.limits import Limits
@@ -167,13 +169,19 @@ def closed(orders: int, customers: int, rng: random.Random) -> dict[str, float]:
         if customers == orders:
             side = "lay" if number % 2 else "back"
         floor.order(names[number % customers], NAMES[0], side, rng.randint(100, 10_000), price, close=True)
+    near_far_s = []
+    for _ in range(5):
+        begun = process_time()
+        near, far = near_and_far(floor.exchange, NAMES[0])
+        near_far_s.append(process_time() - begun)
+        assert near == far > 0  # nothing rests there
     floor.done(TurnInPlay("off", NOW + MINUTE, "bench", "match", "winner"))
     figures = _figures(list(floor.slices()), floor.replayed())
     floor.check()
     made = [each for event in floor.events if isinstance(event, StartingPriceMatched) for each in event.orders]
     assert len(made) == orders
     assert sum(each.stake_m if each.side == Side.BACK else -each.stake_m for each in made) == 0
-    return figures
+    return {**figures, "near_far_ms": min(near_far_s) * 1e3}
 
 
 def _figures(taken_s: Sequence[float], replay_s: float) -> dict[str, float]:

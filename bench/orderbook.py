@@ -20,6 +20,10 @@ the network are not in that number. Aim: 200 k operations a second.
 
 That market has orders on one selection. `across_k_per_s` is what orders cost where all three have some, so that each
 is held against what the other two imply: 85 % rest, 15 % cross. Exposures and money are checked afterwards.
+
+`behind_small_3_ms`, on 3 selections, and `behind_small_20_ms`, on 20, are what the worst single order that was found
+takes: it meets more small orders than it may step over (core/matching.py), none of which can be matched with it in
+whole minor units at any price that is tried.
 """
 
 from __future__ import annotations
@@ -313,6 +317,60 @@ def across(size: Size, rng: random.Random) -> float:
     return (len(asked) - size.live) / taken_s / 1e3
 
 
+SMALL_ORDERS = 260
+"""More than one order steps over."""
+BEHIND: dict[int, tuple[tuple[int, ...], int]] = {
+    3: ((41_000, 29_400), 11),
+    20: (
+        (
+            220_000,
+            165_000,
+            270_000,
+            270_000,
+            210_000,
+            220_000,
+            250_000,
+            210_000,
+            210_000,
+            230_000,
+            220_000,
+            230_000,
+            185_000,
+            185_000,
+            200_000,
+            230_000,
+            170_000,
+            240_000,
+            165_000,
+        ),
+        5,
+    ),
+}
+"""Selections -> the prices of lays on all but the last, and the stakes of the small ones, which are on the first."""
+
+
+def behind_small(selections: int) -> float:
+    """Milliseconds of an order that is held against one small order after the other, and is matched with none."""
+    names = [f"selection-{number}" for number in range(selections)]
+    prices, small_m = BEHIND[selections]
+    engine = opened(names)
+    resting = [(CUSTOMERS[number % 900], names[0], small_m, prices[0]) for number in range(SMALL_ORDERS)]
+    resting += [(CUSTOMERS[-1], name, 10**7, price) for name, price in zip(names, prices, strict=False)]
+    asked = [
+        PlaceOrder(f"lay-{number}", NOW + MINUTE, customer, "match", "winner", name, "lay", stake_m, price)
+        for number, (customer, name, stake_m, price) in enumerate(resting)
+    ]
+    executed(engine, asked)
+    taker = "last", NOW + MINUTE, CUSTOMERS[-2], "match", "winner", names[-1]
+    last = PlaceOrder(*taker, "lay", 10**6, CLASSIC.prices[-1])
+    decided: list[Sequence[Event]] = []
+    taken_s = timed(lambda: decided.extend(executed(engine, [last])))
+    (placed,) = [event for event in decided[0] if isinstance(event, OrderPlaced)]
+    assert not placed.fills
+    assert not placed.crosses
+    return taken_s * 1e3
+
+
 def positions_of(engine: Engine) -> Iterable[Position]:
     exchange = engine.book.fixtures["match"].markets["winner"].exchange
     assert exchange is not None
@@ -376,6 +434,7 @@ def one_pass(size: Size, seed: int) -> tuple[dict[str, float], int]:
         "replay_m_per_s": len(measured) / replay_s / 1e6,
         "engine_k_per_s": len(measured) / engine_s / 1e3,
         "across_k_per_s": across(size, random.Random(seed)),
+        **{f"behind_small_{selections}_ms": behind_small(selections) for selections in BEHIND},
         "rung_us": rung_s * 1e6 / len(prices),
         "trades": float(len(tape)),
         "live_orders": float(len(book)),
