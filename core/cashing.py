@@ -2,8 +2,11 @@
 
 The offer is what the bet can be expected to pay: of each line its stake times what its decided legs have made of it
 times, for each open leg, its price times the chance that it wins, which is one over the live price with the margin
-removed in proportion; less the cash-out margin. A quote stands for a few seconds, whatever the price does, but not for
-a bet that pays less since a runner was withdrawn. It is kept live: after a restart there is none.
+removed in proportion; less the cash-out margin. Place parts likewise, by the place prices that the live ones make at
+the bet's terms, with as many winners as places; at the starting price a leg counts at the live one until that is known.
+
+A quote stands for a few seconds, whatever the price does, but not for a bet that pays less since a runner was
+withdrawn. It is kept live: after a restart there is none.
 """
 
 from __future__ import annotations
@@ -18,13 +21,15 @@ from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import queries as qu
 from core.messages.rejections import Rejection
-from core.messages.results import Result
+from core.messages.results import EachWay, Result
 from core.refusals import Refusal
 from core.units import PRICE_ONE, payout_down
 
 _OPEN, _CASHED_OUT = ev.BetStatus.OPEN.value, ev.BetStatus.CASHED_OUT.value
 _WON = Result("", 1)
 SHARE_ONE = 10_000
+_SCALE = PRICE_ONE * 1_000_000
+"""Of sums of chances, which are rounded."""
 
 
 def quote(book: Book, limits: Limits, query: qu.GetCashOut, now_ms: int) -> an.Answer:
@@ -68,66 +73,77 @@ def _bet(book: Book, customer: str, bet_id: str) -> Bet | Refusal:
         return Refusal(Rejection.BET_NOT_OPEN)
     if bet.free_bet:
         return Refusal(Rejection.CASH_OUT_NOT_OFFERED, detail="a free bet")
-    if bet.system is not None and bet.system.each_way:
-        return Refusal(Rejection.CASH_OUT_NOT_OFFERED, detail="each-way: the place part has no live price")
-    if any(leg.starting_price for leg in bet.legs):
-        return Refusal(Rejection.CASH_OUT_NOT_OFFERED, detail="at the starting price")
     return bet
 
 
 def value(bet: Bet, limits: Limits, now_ms: int) -> Multiplier | Refusal:
-    """What a stake of one on the whole bet can be expected to pay; refused at the first leg's obstacle.
-
-    A leg whose market is being settled is one, even if it is decided: the bet may be, and is looked at in a moment.
-    """
-    weights: list[Multiplier] = []
+    """What a stake of one on the whole bet can be expected to pay; refused at the first leg's obstacle."""
     for index, leg in enumerate(bet.legs):
-        weight: Multiplier | Refusal
-        decided = liability.win_multiplier(bet, leg)
-        if decided is None:
-            weight = _expected(bet, leg, limits, now_ms)
-        else:
-            weight = Refusal(Rejection.MARKET_CLOSED) if leg.selection.market.due else decided
-        if isinstance(weight, Refusal):
-            return weight._replace(leg=index)
-        weights.append(weight)
+        refusal = _obstacle(bet, leg, limits, now_ms)
+        if refusal is not None:
+            return refusal._replace(leg=index)
+    wins = [_expected(bet, leg, liability.win_multiplier(bet, leg), None) for leg in bet.legs]
     system = bet.system
-    if system is not None:
-        numerator, denominator = lines.total(system.shape, weights)
-        return numerator, denominator * system.lines
-    numerator, denominator = 1, 1
-    for above, below in weights:
-        numerator, denominator = numerator * above, denominator * below
-    return numerator, denominator
+    if system is None:
+        numerator, denominator = 1, 1
+        for above, below in wins:
+            numerator, denominator = numerator * above, denominator * below
+        return numerator, denominator
+    numerator, denominator = lines.total(system.shape, wins)
+    if system.each_way:
+        places = [_expected(bet, leg, liability.place_multiplier(bet, leg), leg.place) for leg in bet.legs]
+        above, below = lines.total(system.shape, places)
+        numerator, denominator = numerator * below + above * denominator, denominator * below
+    return numerator, denominator * system.lines
 
 
-def _expected(bet: Bet, leg: BetLeg, limits: Limits, now_ms: int) -> Multiplier | Refusal:
-    """What an open leg pays if it wins, less Rule 4, times its chance now."""
+def _obstacle(bet: Bet, leg: BetLeg, limits: Limits, now_ms: int) -> Refusal | None:
+    """Why nothing can be said of a leg now; that its market is being settled is one even if it is decided: the bet may
+    be, and is looked at in a moment.
+    """
     selection = leg.selection
     market = selection.market
-    refusal = obstacle(market, limits, now_ms)
-    if refusal is not None:
-        return refusal._replace(price=selection.price)
-    if not selection.price:
-        return Refusal(Rejection.SELECTION_UNPRICED)
-    above, below = chance(market, selection.price)
-    won = liability.paid(bet, leg, _WON)
-    assert won is not None  # only bets at the starting price do not know theirs
+    is_open = liability.win_multiplier(bet, leg) is None
+    if is_open or (leg.place is not None and liability.place_multiplier(bet, leg) is None):
+        refusal = obstacle(market, limits, now_ms)
+        if refusal is not None:
+            return refusal._replace(price=selection.price)
+        return None if selection.price else Refusal(Rejection.SELECTION_UNPRICED)
+    return Refusal(Rejection.MARKET_CLOSED) if market.due else None
+
+
+def _expected(bet: Bet, leg: BetLeg, decided: Multiplier | None, place: EachWay | None) -> Multiplier:
+    """What a leg, or its place part at these terms, has made of a stake, or can be expected to."""
+    if decided is not None:
+        return decided
+    price = leg.selection.price
+    terms = (1, 1) if place is None else (place.numerator, place.denominator)
+    # A bet at the starting price has none yet: it would have the live one, and Rule 4 is none of its business.
+    won = liability.paid(bet, leg, _WON, *terms) or _pays(price, place)
+    above, below = chance(leg.selection.market, price, place)
     return won[0] * above, won[1] * below
 
 
-def chance(market: Market, price: int) -> Multiplier:
-    """The chance of a selection at its live price, the margin removed in proportion, at most 1 (RULEBOOK 8).
+def chance(market: Market, price: int, place: EachWay | None = None) -> Multiplier:
+    """The chance of a selection, or of its place at these terms, at its live price, the margin removed in proportion,
+    at most 1 (RULEBOOK 8).
 
-    1 / price over the sum of all 1 / price, which stands for as many winners as the market has; who is withdrawn takes
-    no part. A market whose prices sum to less than that has no margin to remove.
+    One over what it pays over the sum of all such, which stands for as many winners as the market has, or places; who
+    is withdrawn takes no part. Where it is less than that there is no margin to remove.
     """
     running = [each.price for each in market.selections.values() if each.price and not each.withdrawn_ms]
-    inverse = sum(PRICE_ONE * PRICE_ONE * 1_000_000 // each for each in running)
-    whole = PRICE_ONE * 1_000_000 * market.winners
-    if inverse <= whole:
-        return PRICE_ONE, price
-    return PRICE_ONE * whole, price * inverse
+    inverse = sum(_SCALE * below // above for above, below in (_pays(each, place) for each in running))
+    whole = _SCALE * (market.winners if place is None else place.places)
+    above, below = _pays(price, place)
+    return (below, above) if inverse <= whole else (below * whole, above * inverse)
+
+
+def _pays(price: int, place: EachWay | None) -> Multiplier:
+    """What a stake of one is paid at a price, or its place part."""
+    if place is None:
+        return price, PRICE_ONE
+    below = PRICE_ONE * place.denominator
+    return below + (price - PRICE_ONE) * place.numerator, below
 
 
 def decide(book: Book, limits: Limits, command: co.CashOut, digest: int, now_ms: int) -> ev.Event | Refusal:

@@ -6,7 +6,7 @@ settlement against it. All it knows is the last word on each subject; it has no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import combinations, product
@@ -116,6 +116,10 @@ def usual_terms(runners: int, *, handicap: bool) -> EachWay | None:
     return EachWay(2, 1, 4, handicap) if runners <= 7 else EachWay(3, 1, 5, handicap)
 
 
+Live = tuple[int, list[int]]
+"""A leg's live price, and those of all in its market that are priced and not withdrawn."""
+
+
 class Reference:
     """Markets by path, and what bets on them come to."""
 
@@ -200,17 +204,28 @@ class Reference:
         starting_price = self.markets[leg.path].starting_prices.get(leg.selection)
         return None if starting_price is None else Fraction(starting_price, 10_000) - 1
 
-    def cash_out(self, bet: Bet, chances: list[Fraction], sold_m: int, margin: Fraction) -> int:
-        """The offer for a part of the stake: what its lines can be expected to pay, less the margin.
+    def cash_out(self, bet: Bet, live: Callable[[Leg], Live], sold_m: int, margin: Fraction) -> int:
+        """The offer for a part of the stake: what its lines can be expected to pay, less the margin."""
+        worth = ZERO
+        for place in (False, True)[: 1 + bet.each_way]:
+            expected = {id(leg): self.expected(bet, leg, live, place=place) for leg in bet.legs}
+            worth += sum((prod((expected[id(leg)] for leg in line), start=ONE) for line in lines(bet)), start=ZERO)
+        return floor(sold_m * worth / number_of_lines(bet) * (1 - margin))
 
-        `chances` has one for each leg; a decided leg has no need of it.
+    def expected(self, bet: Bet, leg: Leg, live: Callable[[Leg], Live], *, place: bool) -> Fraction:
+        """What a leg pays if it wins, or is placed, times its chance: one over what it pays at the live price, over the
+        sum of all such, where that is more than who can win.
         """
-        expected: dict[int, Fraction] = {}
-        for leg, chance in zip(bet.legs, chances, strict=True):
-            decided, winnings = self.multiplier(bet, leg, place=False), self.winnings(bet, leg)
-            expected[id(leg)] = (1 + winnings) * chance if decided is None and winnings is not None else decided or ZERO
-        worth = sum((prod((expected[id(leg)] for leg in line), start=ONE) for line in lines(bet)), start=ZERO)
-        return floor(sold_m * worth / len(lines(bet)) * (1 - margin))
+        decided = self.multiplier(bet, leg, place=place)
+        if decided is not None:
+            return decided
+        price, prices = live(leg)
+        winnings = self.winnings(bet, leg)
+        share = Fraction(leg.place.numerator, leg.place.denominator) if place and leg.place else ONE
+        winners = leg.place.places if place and leg.place else 1
+        inverse = [1 / (1 + (Fraction(each, 10_000) - 1) * share) for each in (price, *prices)]
+        chance = inverse[0] / max(ONE, sum(inverse[1:], start=ZERO) / winners)
+        return (1 + (Fraction(price, 10_000) - 1 if winnings is None else winnings) * share) * chance
 
     def placed(self, leg: Leg, result: Result, places: int) -> tuple[Fraction, Fraction]:
         """Whether it is placed; and which share of a place it has, where several came in together."""

@@ -325,22 +325,78 @@ def test_a_settled_leg_may_be_of_a_closed_market() -> None:
     assert offer(world, bet.id).offer_m == 2_500
 
 
-def test_kinds_of_bets_that_are_not_bought_back() -> None:
+def test_a_free_bet_is_not_bought_back() -> None:
     world = stage()
-    world.race("derby/win", terms=EachWay(2, 1, 4), a=50_000, b=50_000)
     world.done(co.GrantFreeBet, customer="ann", token="gift", stake_m=1_000, ends_ms=NOON + 10_000)
     world.bet("ann", 1_000, HOME, free_bet="gift", id="free")
-    world.bet("ann", 1_000, ("derby/win", "a", 50_000), each_way=True, id="each-way")
+    for answer in (ask(world, "free"), take(world, "free", 1_000)):
+        assert isinstance(answer, Rejected)
+        assert (answer.reason, answer.detail) == ("CASH_OUT_NOT_OFFERED", "a free bet")
+    world.check()
+
+
+EACH_WAY: list[tuple[str, EachWay, dict[str, int], dict[str, int], int]] = [
+    ("no margin: 5.00 x 5 x 1/5 and 5.00 x 2 x 1/2", EachWay(2, 1, 4), {"a": 50_000, "b": 12_500}, {}, 1_000),
+    (
+        "5.00 x 5 x 1/2 and 5.00 x 2 at 1 / 1.25",
+        EachWay(2, 1, 4),
+        {"a": 50_000, "b": 12_500},
+        {"a": 20_000, "b": 20_000},
+        2_050,
+    ),
+    (
+        "three places at 2.0 for one winner: a third of 5.00 x 2, rounded down",
+        EachWay(1, 1, 2),
+        {"a": 30_000, "b": 30_000, "c": 30_000},
+        {},
+        833,
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "terms", "prices", "later", "offer_m"), EACH_WAY, ids=[case[0] for case in EACH_WAY])
+def test_the_place_part_is_worth_its_chance_at_the_live_place_prices(
+    rule: str, terms: EachWay, prices: dict[str, int], later: dict[str, int], offer_m: int
+) -> None:
+    world = stage()
+    world.race("derby/win", terms=terms, **prices)
+    bet = world.bet("ann", 1_000, ("derby/win", "a", prices["a"]), each_way=True)
+    for name, price in later.items():
+        world.price("derby/win", name, price)
+    assert offer(world, bet.id).offer_m == offer_m, rule
+    assert sell(world, bet.id, 5_000) == offer_m // 2
+    world.check()
+    assert sell(world, bet.id) in {offer_m // 2, offer_m - offer_m // 2}
+    assert bet.status == CASHED_OUT
+    world.check()
+
+
+def test_of_an_each_way_double_the_placed_leg_counts_as_what_it_has_paid() -> None:
+    world = stage()
+    for race in ("derby/win", "oaks/win"):
+        world.race(race, terms=EachWay(2, 1, 4), a=50_000, b=12_500)
+    bet = world.bet("ann", 1_000, ("derby/win", "a", 50_000), ("oaks/win", "a", 50_000), each_way=True)
+    world.settle("derby/win", Result("b", 1, position=1), Result("a", 0, position=2))
+    # The win part is lost; of the place part 5.00 x 2, and 2 at 1/2.
+    assert offer(world, bet.id).offer_m == 1_000
+    world.check()
+
+
+def test_at_the_starting_price_a_leg_counts_at_the_live_price_until_that_is_known() -> None:
+    world = stage()
+    world.market("derby/win", a=50_000, b=12_500)
     legs = (leg("derby/win", "a", 50_000, starting_price=True),)
     assert isinstance(world.command(co.PlaceBet, customer="ann", stake_m=1_000, legs=legs, id="sp"), Accepted)
-    for bet, detail in (
-        ("free", "a free bet"),
-        ("each-way", "each-way: the place part has no live price"),
-        ("sp", "at the starting price"),
-    ):
-        for answer in (ask(world, bet), take(world, bet, 1_000)):
-            assert isinstance(answer, Rejected)
-            assert (answer.reason, answer.detail) == ("CASH_OUT_NOT_OFFERED", detail)
+    assert offer(world, "sp").offer_m == 1_000
+    world.price("derby/win", "a", 20_000)
+    world.price("derby/win", "b", 16_000)
+    # 2 x 1 / 2, of 1 / 2 + 1 / 1.6 = 9 / 8.
+    quoted = offer(world, "sp").offer_m
+    assert quoted == 888
+    assert isinstance(world.desk(co.SetStartingPrices, "derby/win", prices=(co.NamedPrice("a", 40_000),)), Done)
+    world.run()
+    assert refused(take(world, "sp", quoted)) == "CASH_OUT_CHANGED"
+    assert sell(world, "sp") == 1_777
     world.check()
 
 

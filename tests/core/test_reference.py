@@ -221,19 +221,18 @@ class Table:
         if not isinstance(quote, CashOutQuote):
             return
         assert quote.stake_m == (bet.stake_m - bet.sold_m) * share_bp // 10_000
-        expected_m = self.reference.cash_out(bet, list(map(self._chance, bet.legs)), quote.stake_m, MARGIN)
+        expected_m = self.reference.cash_out(bet, self._live, quote.stake_m, MARGIN)
         # The engine's sum of chances is rounded, in its fourteenth digit.
         assert quote.offer_m in {expected_m, expected_m - 1}
         self.world.done(co.CashOut, customer="ann", bet=name, offer_m=quote.offer_m)
         bet.sold_m += quote.stake_m
         self.paid_m += quote.offer_m
 
-    def _chance(self, leg: reference.Leg) -> Fraction:
-        """The live price without the margin, in proportion."""
+    def _live(self, leg: reference.Leg) -> reference.Live:
         selections = self.world.at("/".join(leg.path)).selections
         out = self.reference.markets[leg.path].withdrawn
-        total = sum(Fraction(10_000, each.price) for each in selections.values() if each.price and each.id not in out)
-        return Fraction(10_000, selections[leg.selection].price) / max(Fraction(1), total)
+        prices = [each.price for each in selections.values() if each.price and each.id not in out]
+        return selections[leg.selection].price, prices
 
     def _tick(self, _: Random, __: Fixture) -> None:
         self.world.tick()

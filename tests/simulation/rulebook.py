@@ -215,7 +215,8 @@ class Life:
             assert (waited.stage, event.ts_ms >= waited.until_ms) == ("referred", True), self.where
 
     def _runners(self, path: Path) -> int:
-        return sum(price > 0 for price in self.prices[path].values()) - len(self.known.markets[path].withdrawn)
+        out = self.known.markets[path].withdrawn
+        return sum(price > 0 and name not in out for name, price in self.prices[path].items())
 
     # The comparison.
 
@@ -392,17 +393,16 @@ class Life:
             return
         bet = known.bet
         assert quote.stake_m == (bet.stake_m - bet.sold_m) * share_bp // 10_000, self.where
-        expected_m = self.known.cash_out(bet, [self._chance(leg) for leg in bet.legs], quote.stake_m, MARGIN)
+        expected_m = self.known.cash_out(bet, self._live, quote.stake_m, MARGIN)
         assert quote.offer_m in {expected_m, expected_m - 1}, self.where
         self.world.wait(self.random.choice((0, 0, 0, 6_000)))
         if self.told(co.CashOut, customer=known.customer, bet=name, offer_m=quote.offer_m):
             bet.sold_m += quote.stake_m
             known.sold_for_m += quote.offer_m
 
-    def _chance(self, leg: reference.Leg) -> Fraction:
+    def _live(self, leg: reference.Leg) -> reference.Live:
         prices, out = self.prices[leg.path], self.known.markets[leg.path].withdrawn
-        total = sum(Fraction(10_000, price) for name, price in prices.items() if price and name not in out)
-        return Fraction(10_000, prices[leg.selection] or 10_000) / max(ONE, total)
+        return prices[leg.selection], [price for name, price in prices.items() if price and name not in out]
 
     def _take_back(self) -> None:
         if self.bets:
