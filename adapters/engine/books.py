@@ -37,7 +37,7 @@ Key = tuple[str, str]
 """Fixture and market."""
 _OVER: Final = ("closed", "settled")
 _NEAR_FAR_MAX: Final = 4
-"""Selections whose near and far prices are found in one turn: about 1 ms each where thousands of orders rest."""
+"""Selections whose near and far prices are found in one turn: under 0.5 ms each where thousands of orders rest."""
 
 
 class _Shown(Struct, eq=False):
