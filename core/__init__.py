@@ -26,7 +26,8 @@ Reading order; a file imports only files above it:
     positions      what a customer has in an exchange market, and what its worst outcome costs
     counting       what his matches come to by what is known of the market
     matching       whom an order is matched with
-    orders         verbs: orders placed, waiting, reduced, replaced, cancelled
+    cancelling     verbs: orders cancelled, reduced, taken from who may not bet any more
+    orders         verbs: orders placed, replaced, waiting
     batches        verb: many orders at once
     hybrid         the house's own price, laid into an exchange market
     clearing       verbs: an exchange market turns in play, is suspended, settled

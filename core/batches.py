@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from core import ledger, markets, orders, positions
+from core import cancelling, ledger, markets, orders, positions
 from core.book import Book, Customer, Market, Order, Position
 from core.limits import Limits
 from core.messages import answers as an
@@ -115,14 +115,14 @@ def _instructed(
         refusal = _taken_id(book, instruction.id)
         placing = _placing(command, instruction)
         return refusal or orders.decide_place(book, limits, placing, digest, now_ms, fills_max)
-    order = orders.own(book, command.customer, instruction.order)
+    order = cancelling.own(book, command.customer, instruction.order)
     if order is None or order.selection.market is not market:
         return Refusal(Rejection.ORDER_UNKNOWN)
     head = "", command.expires_ms, command.customer
     if isinstance(instruction, co.Cancel):
-        return orders.decide_cancel(book, limits, co.CancelOrder(*head, order.id), 0, now_ms)
+        return cancelling.decide_cancel(book, limits, co.CancelOrder(*head, order.id), 0, now_ms)
     if isinstance(instruction, co.Reduce):
-        return orders.decide_reduce(book, limits, co.ReduceOrder(*head, order.id, instruction.by_m), 0, now_ms)
+        return cancelling.decide_reduce(book, limits, co.ReduceOrder(*head, order.id, instruction.by_m), 0, now_ms)
     refusal = _taken_id(book, instruction.id) or _outdated(market, command)
     replacing = co.ReplaceOrder(instruction.id, command.expires_ms, command.customer, order.id, instruction.price)
     return refusal or orders.decide_replace(book, limits, replacing, digest, now_ms, fills_max)
@@ -158,13 +158,13 @@ def _uncovered(book: Book, limits: Limits, market: Market, command: co.BatchOrde
     for index, instruction in enumerate(command.instructions):
         order = None
         if not isinstance(instruction, co.Place):
-            order = orders.own(book, command.customer, instruction.order)
+            order = cancelling.own(book, command.customer, instruction.order)
             if order is None or order.selection.market is not market or order.id in gone:
                 return Refusal(Rejection.ORDER_UNKNOWN, index)
             if order.waits is not None and not isinstance(instruction, co.Cancel):
                 return Refusal(Rejection.ORDER_UNKNOWN, index)
             less_m = instruction.by_m if isinstance(instruction, co.Reduce) else order.stake_m
-            kept_m = orders.at_risk_of(order, order.stake_m - less_m) if less_m < order.stake_m else 0
+            kept_m = cancelling.at_risk_of(order, order.stake_m - less_m) if less_m < order.stake_m else 0
             changes.append(positions.rests(order.selection.id, order.side, kept_m - positions.at_risk(order)))
             gone.add(order.id)
         if isinstance(instruction, co.Place | co.Replace):
@@ -249,7 +249,7 @@ def _apply_refused(book: Book, event: ev.OrderRefused) -> None:
 _STEPS: dict[type, Any] = {
     ev.OrderPlaced: orders.apply_placed,
     ev.OrderPending: orders.apply_pending,
-    ev.OrdersCancelled: orders.apply_cancelled,
-    ev.OrderReduced: orders.apply_reduced,
+    ev.OrdersCancelled: cancelling.apply_cancelled,
+    ev.OrderReduced: cancelling.apply_reduced,
     ev.OrderRefused: _apply_refused,
 }

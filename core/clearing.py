@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from core import counting, ledger, markets, orders, positions, protection
+from core import cancelling, counting, ledger, markets, orders, positions, protection
 from core.book import DESK, Book, Exchange, Line, Made, Market, Order, Persistence, Position
 from core.exchange import starting
 from core.exchange.ladder import Side
@@ -263,7 +263,7 @@ def advance(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
                 gone = [order for order in position.resting.values() if _lapses(order, why)]
                 cleared_count += 1
                 if gone:
-                    yield orders.cancelled(market, gone, why, now_ms)
+                    yield cancelling.cancelled(market, gone, why, now_ms)
                     break
         else:
             for event in _settled(exchange, limits, now_ms):
@@ -288,7 +288,7 @@ def apply_advanced(book: Book, event: ev.ExchangeAdvanced) -> None:
             counting.drop(position)
             positions.carry_all(book, position)
             if event.forgets:
-                orders.forget(exchange, position)
+                cancelling.forget(exchange, position)
         del exchange.due[-event.settled :]
         if not exchange.due:
             counting.forget(exchange)
@@ -296,7 +296,7 @@ def apply_advanced(book: Book, event: ev.ExchangeAdvanced) -> None:
         counting.advance(exchange.due[-1], event.counted - counting.of(exchange.due[-1]).done)
     if event.cleared:
         for position in exchange.clearing[-event.cleared :] if event.forgets and not exchange.due else ():
-            orders.forget(exchange, position)
+            cancelling.forget(exchange, position)
         del exchange.clearing[-event.cleared :]
     _queue(book, market, exchange)
     if not (exchange.closing or exchange.clearing or exchange.due):

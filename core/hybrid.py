@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from core import orders, placing, staking
+from core import cancelling, orders, placing, staking
 from core.book import Book, Market, Order, Selection
 from core.exchange.ladder import Side
 from core.limits import Limits
@@ -59,7 +59,7 @@ def _lay_market(book: Book, limits: Limits, market: Market, now_ms: int) -> Iter
         if len(laid) == 1 and laid[0].price == price and not _is_little(laid[0], now_ms):
             continue
         if laid:
-            yield orders.cancelled(market, laid, ev.Why.HOUSE, now_ms)
+            yield cancelling.cancelled(market, laid, ev.Why.HOUSE, now_ms)
         placed = _place(book, limits, selection, price, now_ms) if price else None
         if placed is not None:
             yield placed
