@@ -551,6 +551,10 @@ class Scored(Struct, gc=False, eq=False, array_like=True):
     number: int = 0
     graded: int = 0
     """How many of its fixture's markets, the first ones, were graded by it."""
+    markets: int = -1
+    """How many there were when it came: one that is defined later is none of its business, however soon it is graded.
+    -1: a snapshot that did not tell; all.
+    """
 
     @property
     def rank(self) -> tuple[int, int, int]:

@@ -61,9 +61,9 @@ def apply_scored(book: Book, scored: ev.FixtureScored) -> None:
     fixture.score, fixture.score_source = scored.score, scored.source
     if not scored.told_ms:
         fixture.scores.clear()
-    fixture.scores.append(
-        Scored(scored.score, scored.source, scored.author, scored.told_ms, scored.certainty, book.event_no)
-    )
+    said = scored.told_ms, scored.certainty, book.event_no
+    markets = len(fixture.markets)
+    fixture.scores.append(Scored(scored.score, scored.source, scored.author, *said, markets=markets))
     fixture.scores.sort(key=lambda each: each.rank, reverse=True)
     del fixture.scores[SCORES_MAX:]
     book.scoring[fixture.id] = fixture
@@ -78,7 +78,8 @@ def advance(book: Book, now_ms: int) -> Iterator[ev.Event]:
         score = fixture.scores[0]
         origin = Origin(now_ms, "", 0, score.source, score.author, 0)
         said = Said(score.told_ms, score.certainty, score.number)
-        markets = list(islice(fixture.markets.values(), score.graded, score.graded + MARKETS_PER_SLICE))
+        end = min(score.graded + MARKETS_PER_SLICE, _concerned(fixture, score))
+        markets = list(islice(fixture.markets.values(), score.graded, end))
         for market in markets:
             if market.parts or score.source not in (DESK, market.source) or not standing.heard(book, market, said):
                 continue
@@ -87,6 +88,11 @@ def advance(book: Book, now_ms: int) -> Iterator[ev.Event]:
             if settled is not None and not isinstance(settled, Refusal):
                 yield settled
         yield ev.ScoringAdvanced(now_ms, fixture.id, len(markets))
+
+
+def _concerned(fixture: Fixture, score: Scored) -> int:
+    """How many of its markets, the first ones, a score is to grade; none is forgotten meanwhile."""
+    return len(fixture.markets) if score.markets < 0 else score.markets
 
 
 def _results(market: Market, score: Score) -> tuple[Result, ...]:
@@ -112,7 +118,7 @@ def apply_advanced(book: Book, done: ev.ScoringAdvanced) -> None:
     fixture = book.scoring.pop(done.fixture)
     score = fixture.scores[0]
     score.graded += done.markets
-    if score.graded >= len(fixture.markets):
+    if score.graded >= _concerned(fixture, score):
         del fixture.scores[0]
     if fixture.scores:
         book.scoring[fixture.id] = fixture

@@ -317,6 +317,18 @@ def test_what_is_said_after_a_score_does_not_wait_for_its_grading(say: type[co.D
     world.check()
 
 
+def test_a_market_that_is_defined_after_a_score_is_not_graded_by_it_however_soon() -> None:
+    world = match()
+    score(world, TWO_ONE, due=True)
+    late = world.defined("match/late", {"1": 20_000, "x": 20_000, "2": 20_000}, market_type="match_result")
+    world.run()
+    assert world.at("match/result").settled
+    assert not late.settled
+    world.check()
+    score(world, ONE_ONE)
+    assert late.settled
+
+
 def test_another_score_amid_the_slices_begins_again() -> None:
     world = programme(120)
     score(world, FootballScore((0, 0)), due=True)
