@@ -230,6 +230,14 @@ class PostgresServer(_Server):
     def environ(self) -> Mapping[str, str]:
         return {"TICTAC_POSTGRES_URL": self.url}
 
+    def kill(self) -> None:
+        """All of it, as when a machine or its container ends: a session left alone by its server may wait for ever."""
+        sessions = _children(self.pid)
+        super().kill()
+        for pid in sessions:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     @property
     def _data(self) -> Path:
         return self.folder / "data"
@@ -358,6 +366,14 @@ def free_port() -> int:
         if _is_free(port):
             return port
     raise EmbeddedError(f"no free port among 200 tried between {PORTS.start} and {PORTS.stop}")
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that a process has started; none where the system does not tell (Linux does)."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except OSError:
+        return []
 
 
 def _is_free(port: int) -> bool:

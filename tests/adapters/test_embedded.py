@@ -103,6 +103,22 @@ def test_the_servers_hand_out_valid_settings(nats_server: NatsServer, postgres_s
     assert settings.postgres.url == postgres_server.url
 
 
+def test_of_a_postgres_that_is_killed_nothing_is_left(tmp_path: Path) -> None:
+    """Its sessions are processes of their own, and went on for as long as they did not wait for the next command."""
+    server = PostgresServer(tmp_path).start()
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    if not children.exists():
+        server.stop()
+        pytest.skip("this system does not tell which processes a process has started")
+    pids = [int(pid) for pid in children.read_text(encoding="ascii").split()]
+    assert len(pids) > 3
+    server.kill()
+    deadline = time.monotonic() + DEADLINE_S
+    while any(is_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, f"left running: {pids}"
+        time.sleep(0.01)
+
+
 def test_passwords_are_the_owners_alone_and_stay(tmp_path: Path) -> None:
     with NatsServer(tmp_path / "nats") as server:
         first = dict(server.environ)
