@@ -45,6 +45,8 @@ class Placed(Struct, eq=False):
     stake_m: int = 0
     paid_m: int = 0
     offer: OfferNotice | None = None
+    early: list[SettledNotice | CashedOutNotice] = []
+    """Told before the answer that it is accepted: they count after it."""
 
     @property
     def decided(self) -> bool:
@@ -95,7 +97,9 @@ class Records:
         placed = self._placed.get(notice.id)
         if placed is None:
             return None
-        if isinstance(notice, SettledNotice):
+        if isinstance(notice, SettledNotice | CashedOutNotice) and not placed.decided:
+            placed.early.append(notice)
+        elif isinstance(notice, SettledNotice):
             self._settled(placed, notice)
         elif isinstance(notice, CashedOutNotice):
             self._sold(placed, notice)
@@ -164,6 +168,9 @@ class Records:
         if wrong:
             self.fault(f"{bet.id}: {wrong}")
         self.line(placed, "taken" if referred else "accepted")
+        early, placed.early = placed.early, []
+        for notice in early:
+            self.notice(notice)
 
     def _rejected(self, placed: Placed, answer: Rejected) -> None:
         self._decided(placed)

@@ -113,6 +113,18 @@ def test_a_notice_that_overtakes_the_answer_is_counted_all_the_same() -> None:
     assert front.customer.cash_m == 9_000
 
 
+@pytest.mark.parametrize("early", [(WON,), (LOST, WON), (WON, LOST, WON)])
+def test_a_settlement_that_overtakes_the_answer_counts_after_it(early: tuple[Notice, ...]) -> None:
+    front = Front()
+    placed = front.place()
+    for notice in early:
+        front.records.notice(notice)
+    seen = front.hear(placed, ACCEPTED)
+    assert (seen.answers, seen.settled, seen.pending) == ({"accepted": 1}, 1, 0)
+    assert (seen.staked_m, seen.paid_m) == ({"EUR": 1_000}, {"EUR": 2_150})
+    assert front.customer.cash_m == 10_000 - 1_000 + 2_150
+
+
 def test_a_free_bet_takes_no_cash() -> None:
     front = Front()
     free = replace(BET, free_bet="token")
