@@ -179,12 +179,6 @@ def post(book: Book, customer: Customer, event: ev.Event) -> None:
     _post(book, customer, transfers(event))
 
 
-def post_others(book: Book, event: ev.Event) -> None:
-    """The same of the further customers."""
-    for name, moves in others(event):
-        _post(book, book.customers[name], moves)
-
-
 def expose(customer: Customer, change_m: int) -> None:
     """What `_exposed` says, without a list: each order and each fill comes here."""
     was_m = customer.cash_m

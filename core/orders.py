@@ -34,7 +34,7 @@ PERSISTENCES = {"lapse": 0, "persist": 1, "on_close": 2}
 WHY_NAMES = {why.value: why.name.lower() for why in ev.Why}
 _ENDED_TIMES_MAX = 1_000
 """Times of orders that wait no more stay in the heap until then; past this and half of it, they go."""
-_LAPSE, _ON_CLOSE = Persistence.LAPSE.value, Persistence.ON_CLOSE.value
+_ON_CLOSE = Persistence.ON_CLOSE.value
 NOT_REPLACED = Refusal(Rejection.ORDER_UNKNOWN, detail="where orders wait none is replaced: cancel it, place another")
 Step = ev.OrderPlaced | ev.OrderPending | ev.OrdersCancelled | ev.OrderReduced | ev.OrderRefused
 

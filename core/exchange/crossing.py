@@ -12,7 +12,6 @@ exact leaves it nothing, what is not leaves it a surplus, whoever wins.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from math import gcd, lcm, prod
 from typing import NamedTuple
 
@@ -59,11 +58,6 @@ def offered_price(ladder: Ladder, side: Side, prices: Sequence[int]) -> int | No
         return None
     above, below = implied
     return ladder.against_taker(side, above // below if side == Side.BACK else -(-above // below))
-
-
-def stake_across(stake_m: int, price: int, other: int) -> Fraction:
-    """The stake at the other price that pays the same, exactly: 100 at 2.7 needs 90 at 3.0."""
-    return Fraction(stake_m * price, other)
 
 
 class Way:

@@ -51,10 +51,6 @@ MOOD_KEPT, MOOD_STEP = 0.98, 0.012
 """The market's opinion: what stays of its error at each move, and what is added."""
 
 
-def _bounded(rate: float) -> float:
-    return min(max(rate, RATE_MIN), RATE_MAX)
-
-
 def markets_for(rates: tuple[float, float]) -> list[kinds.Kind]:
     """The markets of a match: handicaps around the expected lead, goal lines around the expected sum."""
     lead, total = (round(-4 * (rates[0] - rates[1])), 4 * max(round(sum(rates)), 1))

@@ -18,7 +18,6 @@ from core.exchange.crossing import (
     house_least,
     implied_price,
     offered_price,
-    stake_across,
 )
 from core.exchange.ladder import CLASSIC, FINEST, Ladder, Side
 
@@ -53,7 +52,10 @@ PRICES: tuple[tuple[tuple[int, ...], int | None], ...] = (
 
 @pytest.mark.parametrize(("stake_m", "price", "other", "needed_m"), STAKES)
 def test_published_stakes_pay_the_same(stake_m: int, price: int, other: int, needed_m: int) -> None:
-    assert stake_across(stake_m, price, other) == needed_m
+    third = implied([price, other])
+    assert third is not None
+    crossing = cross(BACK, stake_m, price, [Offer(other, 10**6), Offer(int(third), 10**6)])
+    assert (crossing.stake_m, crossing.others_m[0]) == (stake_m, needed_m)
 
 
 def implied(prices: Sequence[int]) -> Fraction | None:
