@@ -69,8 +69,13 @@ async def test_a_second_engine_takes_over_and_the_first_ends(folder: Path, seed:
 
 
 async def test_an_engine_that_hung_finds_itself_replaced(folder: Path, seed: int) -> None:
-    """It cannot be asked to leave, so only the fence stands between its late decisions and the customers."""
-    rng, no_look = random.Random(seed), {"TICTAC_JOURNAL_FENCE_CHECK_MS": "60000"}
+    """It cannot be asked to leave, so only the fence stands between its late decisions and the customers.
+
+    Neither clock may save it: an idle look at the fence, or the time-out of an append that was under way when it hung,
+    would let it ask the stream, and answer BUSY, before it decides anything.
+    """
+    rng = random.Random(seed)
+    no_look = {"TICTAC_JOURNAL_FENCE_CHECK_MS": "60000", "TICTAC_JOURNAL_APPEND_TIMEOUT_MS": "60000"}
     async with playing(folder, seed, no_look) as (stack, load):
         await load.more(rng.randint(50, 400))
         stack.engine.signal(signal.SIGSTOP)
