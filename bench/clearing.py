@@ -26,8 +26,8 @@ from typing import Literal, NamedTuple
 from bench import common
 from core import invariants, ledger
 from core.book import Exchange
-from core.clearing import near_and_far
 from core.engine import Engine
+from core.exchange.clearing import near_and_far
 from core.exchange.ladder import CLASSIC, Side
 from core.limits import Limits
 from core.messages.answers import Done, OrderReport

@@ -2,8 +2,8 @@
 
     prepared commands (memory) -> Engine.execute / tick -> answers and events (counted, then dropped)
 
-Seeded: football fixtures whose markets hang on the score (core/grid.py), races with each-way terms. Bets of each kind
-are placed, all accepted; then the fixtures' limit is set where they stand, and singles come up against it: each of
+Seeded: football fixtures whose markets hang on the score (core/risk/grid.py), races with each-way terms. Bets of each
+kind are placed, all accepted; then the fixtures' limit is set where they stand, and singles come up against it: each of
 them is tried exactly, over all scores, and a refused one is told the stake that would be accepted. Then everything is
 settled. In each pass the answers are counted, the ledger is summed and the invariants are checked before a speed is
 printed. Times are of the processor. Not in the number: decoding and encoding of messages, journal, network.

@@ -22,8 +22,8 @@ That market has orders on one selection. `across_k_per_s` is what orders cost wh
 is held against what the other two imply: 85 % rest, 15 % cross. Exposures and money are checked afterwards.
 
 `behind_small_3_ms`, on 3 selections, and `behind_small_20_ms`, on 20, are what the worst single order that was found
-takes: it meets more small orders than it may step over (core/matching.py), none of which can be matched with it in
-whole minor units at any price that is tried.
+takes: it meets more small orders than it may step over (core/exchange/matching.py), none of which can be matched with
+it in whole minor units at any price that is tried.
 """
 
 from __future__ import annotations

@@ -18,18 +18,18 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
+from core.betting.lines import Shape, Tally
 from core.exchange.ladder import Ladder
 from core.exchange.orderbook import Order as RestingOrder
 from core.exchange.orderbook import OrderBook
 from core.grading.scores import Score
-from core.grid import Grid, Patterns
-from core.lines import Shape, Tally
 from core.messages.answers import Answer, OrderReport
 from core.messages.commands import NamedSelection, PlaceBet, Ramp
 from core.messages.events import BetOffered, BetPending, BetStatus, OrderPending, ReferralAnswered
 from core.messages.feed import FeedStatus
 from core.messages.results import EachWay, Result
 from core.messages.terms import ExchangeTerms
+from core.risk.grid import Grid, Patterns
 from core.units import RATE_ONE
 
 UNLIMITED = 2**62
@@ -80,7 +80,7 @@ class Protection(Struct, gc=False, eq=False):
 
 
 class FreeBet(Struct, array_like=True, gc=False, eq=False):
-    """A token; core/bonuses.py."""
+    """A token; core/betting/bonuses.py."""
 
     token: str
     stake_m: int
@@ -91,7 +91,7 @@ class FreeBet(Struct, array_like=True, gc=False, eq=False):
 
 
 class Bonus(Struct, array_like=True, gc=False, eq=False):
-    """A deposit match under way; core/bonuses.py."""
+    """A deposit match under way; core/betting/bonuses.py."""
 
     bonus: str
     amount_m: int
@@ -143,7 +143,7 @@ class Customer(Struct, gc=False, eq=False):
     """The book's, while his cash is below zero."""
     # Live.
     pace_ms: int = 0
-    """Until when his bets so far have used up his pace (core/limiting.py, velocity)."""
+    """Until when his bets so far have used up his pace (core/risk/limiting.py, velocity)."""
 
 
 class Setting(Struct, frozen=True, gc=False):
@@ -158,7 +158,7 @@ class Setting(Struct, frozen=True, gc=False):
 class Caps(NamedTuple):
     """The limits of bets on a market, as the tree has them; liabilities of levels that have none are UNLIMITED.
 
-    A selection's own setting, the ramp and the customer's factor are not counted in yet (core/limiting.py).
+    A selection's own setting, the ramp and the customer's factor are not counted in yet (core/risk/limiting.py).
     """
 
     stake_max_m: int
@@ -219,7 +219,7 @@ class Selection(Struct, gc=False, eq=False):
     """0: not known."""
     setting: Setting | None = None
     payout_m: int = 0
-    """What the open bets on it are paid if it wins (running payouts of multiples; core/liability.py)."""
+    """What the open bets on it are paid if it wins (running payouts of multiples; core/risk/liability.py)."""
     stakes_m: int = 0
     """Running stakes of the open bets on it, win parts only."""
     place_payout_m: int = 0
@@ -235,7 +235,7 @@ Told = tuple[int, int]
 
 
 class Words(Struct, frozen=True, gc=False, array_like=True):
-    """When what stands of a market was said, and what would stand if that were taken back; core/standing.py."""
+    """When what stands of a market was said, and what would stand if that were taken back; core/results/standing.py."""
 
     results: tuple[int, int, int] = (0, 0, 0)
     """Of its results: (certainty, ms, number); 0: it has none, or they are of a journal that did not tell."""
@@ -296,7 +296,7 @@ class Market(Struct, gc=False, eq=False):
     """The house's worst case, at least 0."""
     type_level: Level | None = None
     patterns: Patterns | None = None
-    """How it ends at each final score of its fixture, if it hangs on that alone (core/grid.py)."""
+    """How it ends at each final score of its fixture, if it hangs on that alone (core/risk/grid.py)."""
     gridded: bool = False
     """It stands in its fixture's grid."""
     exchange: Exchange | None = None
@@ -307,7 +307,7 @@ class Market(Struct, gc=False, eq=False):
     recancelled: dict[tuple[int, int], Told] | None = None
     """The same of its windows."""
     caps: Caps | None = None
-    """As of `caps_version`; core/limiting.py."""
+    """As of `caps_version`; core/risk/limiting.py."""
     caps_version: int = -1
     status: FeedStatus = FeedStatus.SUSPENDED
     in_play: bool = False
@@ -434,7 +434,7 @@ class Carried(Struct, gc=False, eq=False):
 
 
 class Position(Struct, gc=False, eq=False):
-    """What a customer has in an exchange market; core/positions.py."""
+    """What a customer has in an exchange market; core/exchange/positions.py."""
 
     customer: Customer
     market: Market
@@ -460,8 +460,9 @@ class Position(Struct, gc=False, eq=False):
 
 
 Stands = tuple[int, int, int, int, int, int, int]
-"""How trades that are alike stand (core/counting.py): of a stake, what is added to `staked_m`; its payout's sign, and
-factor x 10 000; what is added to what was won; that payout's sign, numerator, and denominator, 0: not known yet."""
+"""How trades that are alike stand (core/exchange/counting.py): of a stake, what is added to `staked_m`; its payout's
+sign, and factor x 10 000; what is added to what was won; that payout's sign, numerator, and denominator, 0: not known
+yet."""
 
 
 class Count(Struct, gc=False, eq=False):
@@ -541,7 +542,7 @@ class Exchange(Struct, gc=False, eq=False):
 
 
 class Scored(Struct, gc=False, eq=False, array_like=True):
-    """A score by which markets are being graded, and what ranks it (core/standing.py)."""
+    """A score by which markets are being graded, and what ranks it (core/results/standing.py)."""
 
     score: Score
     source: str
@@ -583,7 +584,7 @@ class Fixture(Struct, gc=False, eq=False):
     plain_m: int = 0
     """The sum of the worst cases of its markets that do not hang on its score."""
     liability_m: int = 0
-    """Not less than its worst case; equal to it unless it is in `Book.loose` (core/liability.py)."""
+    """Not less than its worst case; equal to it unless it is in `Book.loose` (core/risk/liability.py)."""
     grid: Grid | None = None
     """Of those of its markets that hang on its score and have bets; None: to be made anew."""
     sport_level: Level | None = None
@@ -661,7 +662,7 @@ class Bet(Struct, gc=False, eq=False):
 
 
 class PendingBet(Struct, gc=False, eq=False):
-    """A bet that waits to be decided; core/pending.py."""
+    """A bet that waits to be decided; core/betting/pending.py."""
 
     asked: BetPending
     customer: Customer
@@ -791,7 +792,7 @@ class Book:
         """Bet -> its last cash-out quote."""
         self.tallies: dict[tuple[str, str], tuple[tuple[Any, ...], list[Tally]]] = {}
         """Market with bets due -> the large system that is next there, its lines being counted over several slices: of
-        what, and how far (core/settling.py)."""
+        what, and how far (core/results/settling.py)."""
         self.loose: dict[str, Fixture] = {}
         """Fixtures whose `liability_m` may be above their worst case."""
         self.caps_version = 0

@@ -13,31 +13,10 @@ from zlib import crc32
 
 import msgspec
 
-from core import (
-    accounts,
-    batches,
-    bonuses,
-    cancelling,
-    cashing,
-    clearing,
-    feeding,
-    hybrid,
-    ledger,
-    liability,
-    limiting,
-    markets,
-    orders,
-    pending,
-    placing,
-    protection,
-    queries,
-    rates,
-    runners,
-    scoring,
-    settling,
-    standing,
-)
+from core import accounts, feeding, ledger, markets, protection, queries, rates
+from core.betting import bonuses, cashing, pending, placing
 from core.book import Answered, Bet, Book, Market, Order, PendingBet
+from core.exchange import batches, cancelling, clearing, hybrid, orders
 from core.limits import Limits
 from core.messages import answers as an
 from core.messages import commands as co
@@ -46,6 +25,8 @@ from core.messages import feed as fe
 from core.messages import queries as qu
 from core.messages.rejections import Rejection
 from core.refusals import REASON_NAMES, Refusal
+from core.results import runners, scoring, settling, standing
+from core.risk import liability, limiting
 
 E = TypeVar("E", bound=ev.Event)
 Known = Bet | PendingBet | Order | Answered

@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from core import clearing, markets, runners, scoring, standing
+from core import markets
 from core.book import Book, Market, Producer
+from core.exchange import clearing
 from core.limits import Limits
 from core.messages import events as ev
 from core.messages import feed as fe
 from core.messages.commands import NamedSelection
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
+from core.results import runners, scoring, standing
 from core.units import PRICE_MIN
 
 Taken = Iterator[ev.Event | Refusal]

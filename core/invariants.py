@@ -9,10 +9,12 @@ from itertools import combinations
 
 from msgspec.structs import replace
 
-from core import ledger, liability, positions, protection
+from core import ledger, protection
 from core.book import Bet, Between, Book, Customer, Exchange, Fixture, Market, Order, Persistence, Position, Trade
+from core.exchange import positions
 from core.exchange.ladder import Side
 from core.messages.events import BetStatus, Stage
+from core.risk import liability
 from core.units import PRICE_ONE, payout_down, payout_up
 
 Payoffs = tuple[int, int]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from core import liability, limiting
 from core.book import DESK, Book, Exchange, Fixture, Level, Market, Selection
 from core.exchange.ladder import LADDERS
 from core.grading import racing
@@ -16,6 +15,7 @@ from core.messages.rejections import Rejection
 from core.messages.results import EachWay
 from core.messages.terms import ExchangeTerms
 from core.refusals import Refusal
+from core.risk import liability, limiting
 from core.units import PRICE_MIN
 
 _OF_PARTS = frozenset({Rejection.MARKET_CLOSED, Rejection.MARKET_SUSPENDED, Rejection.CUT_OFF_PASSED})

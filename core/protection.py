@@ -285,7 +285,10 @@ def decide_exclude(book: Book, _: Limits, command: co.ExcludeCustomer, digest: i
 
 
 def apply_excluded(book: Book, event: ev.CustomerExcluded) -> None:
-    """No bet and no deposit until then; bets that run, run on. Orders that rest would be bets (core/cancelling.py)."""
+    """No bet and no deposit until then; bets that run, run on.
+
+    Orders that rest would be bets (core/exchange/cancelling.py).
+    """
     customer = book.customers[event.customer]
     if event.kind == "self_exclusion":
         customer.excluded_until_ms = event.until_ms

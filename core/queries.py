@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from core import clearing, markets, orders, placing
+from core import markets
+from core.betting import placing
 from core.book import Bet, BetLeg, Book, Exchange, Market, Order, PendingBet, Position, System
+from core.exchange import clearing, orders
 from core.exchange.ladder import Side
-from core.liability import leg_result
 from core.limits import Limits
 from core.messages import answers as an
 from core.messages import queries as qu
@@ -15,6 +16,7 @@ from core.messages.events import BetStatus, Stage
 from core.messages.rejections import Rejection
 from core.messages.results import place_terms
 from core.refusals import Refusal
+from core.risk.liability import leg_result
 from core.units import FACTOR_ONE
 
 STATUS_NAMES = {status.value: status.name.lower() for status in BetStatus}

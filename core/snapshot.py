@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from core import bonuses, counting, ledger, liability, limiting, markets, orders, pending, positions, settling
+from core import ledger, markets
+from core.betting import bonuses, pending
+from core.betting.lines import Shape
 from core.book import (
     Answered,
     Bet,
@@ -44,13 +46,15 @@ from core.book import (
     Trade,
     Words,
 )
+from core.exchange import counting, orders, positions
 from core.exchange.ladder import LADDERS, Side
 from core.grading.scores import Score
-from core.lines import Shape
 from core.messages.answers import Answer, OrderReport
 from core.messages.events import BetOffered, BetPending, BetStatus, OrderPending, ReferralAnswered
 from core.messages.results import EachWay, Result
 from core.messages.terms import ExchangeTerms
+from core.results import settling
+from core.risk import liability, limiting
 from core.units import RATE_ONE
 
 FORMAT = 1

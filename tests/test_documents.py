@@ -12,8 +12,8 @@ from core.messages.rejections import Rejection
 from tests.core.test_rejections import CASES, TRACELESS, Case
 
 ROOT = Path(__file__).parent.parent
-MAPPED = ("core", "core/messages", "adapters", "adapters/engine", "adapters/journal", "adapters/postgres")
-"""Of which ARCHITECTURE.md names every module."""
+MAPPED = ("core", "adapters", "adapters/engine", "adapters/journal", "adapters/postgres")
+"""Of which ARCHITECTURE.md names every module; the folders of core/ have lists of their own."""
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/rejections.md")
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
 FOLDERS = "adapters|bench|config|core|docs|feeds|tests"
@@ -56,7 +56,7 @@ def test_a_link_leads_somewhere(document: str, link: str) -> None:
 def test_the_map_shows_every_module_of_the_core_and_the_adapters() -> None:
     modules = [module for folder in MAPPED for module in (ROOT / folder).glob("*.py")]
     shown = [str(module.relative_to(ROOT)) for module in modules if module.name != "__init__.py"]
-    assert len(shown) > 40
+    assert len(shown) > 30
     assert [path for path in shown if f"`{path}`" not in TEXTS["ARCHITECTURE.md"]] == []
 
 

@@ -23,9 +23,9 @@ from config.settings import Role, Settings
 from core import invariants, ledger, snapshot
 from core.book import Bet, Book
 from core.engine import Engine
-from core.liability import leg_result
 from core.messages.events import BetStatus
 from core.messages.rejections import Rejection
+from core.risk.liability import leg_result
 
 _FAULTS_SHOWN: Final = 5
 _LEGS_MAX: Final = 40

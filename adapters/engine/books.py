@@ -25,9 +25,10 @@ from adapters import subjects
 from adapters.codec import JSON
 from adapters.metrics import Metrics
 from config.settings import Publisher as PublisherSettings
-from core import clearing, markets, queries
+from core import markets, queries
 from core.book import Exchange, Market
 from core.engine import Engine
+from core.exchange import clearing
 from core.exchange.ladder import Side
 from core.messages.answers import Answer, BookDelta, BookImage, BookLevels, Level
 from core.messages.queries import GetBook

@@ -25,7 +25,8 @@ from adapters import subjects
 from adapters.codec import JSON
 from adapters.engine.trading import Trading
 from adapters.metrics import Metrics
-from core import ledger, markets, placing
+from core import ledger, markets
+from core.betting import placing
 from core.book import PendingBet
 from core.engine import Engine
 from core.messages import events as ev

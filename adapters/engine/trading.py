@@ -26,9 +26,9 @@ from adapters.codec import JSON
 from adapters.metrics import Metrics
 from core import ledger, queries
 from core.engine import Engine
+from core.exchange.orders import WHY_NAMES
 from core.messages import events as ev
 from core.messages.answers import OrderNotice, PositionNotice
-from core.orders import WHY_NAMES
 from core.refusals import REASON_NAMES
 
 _REPLACED: Final = "replaced"

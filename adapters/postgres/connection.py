@@ -210,7 +210,7 @@ def _result(row: asyncpg.Record) -> str:
 
 
 def _combined(parts: list[str]) -> str:
-    """A bet builder's, by its parts: core/liability.py has the rule."""
+    """A bet builder's, by its parts: core/risk/liability.py has the rule."""
     if "lost" in parts or "open" in parts:
         return "lost" if "lost" in parts else "open"
     return "won" if set(parts) == {"won"} else "void"

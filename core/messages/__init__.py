@@ -1,4 +1,13 @@
-"""All that goes in and out of the engine: commands and feed messages in, answers out, events into the journal.
+"""All that goes in and out of the engine.
 
-Reading order: rejections, results, commands, feed, events, answers.
+Reading order:
+
+    rejections     why a command is refused
+    results        the result of a selection, and what it makes of a stake
+    terms          what makes a market an exchange market
+    commands       what is asked for, by customers, the desk, payments
+    queries        what is asked about
+    feed           what providers say
+    events         what has happened: the journal
+    answers        what is told
 """

@@ -78,8 +78,8 @@ class PlaceBet(Command, frozen=True, gc=False):
     """`bet.place`: a single, an n-fold or a system (RULEBOOK 2). The id is the bet's own from then on.
 
     Without `kind` and `folds` it is one line over all legs. A system names its fold sizes, of any set, counted without
-    the bankers, or its `kind` ("trixie", "lucky15", ...: core/lines.py has them all). Legs of one fixture ("ways")
-    never share a line. Each-way doubles the lines: a win part and a place part.
+    the bankers, or its `kind` ("trixie", "lucky15", ...: core/betting/lines.py has them all). Legs of one fixture
+    ("ways") never share a line. Each-way doubles the lines: a win part and a place part.
 
     Answered by Accepted, Pending (in-play delay, referral) or Rejected.
     """

@@ -22,7 +22,7 @@ from core.messages.answers import Accepted, Cancelled, CashOutQuote, Done, Order
 from core.messages.events import BATCH_FORMAT, Batch, Event
 from core.messages.queries import GetCashOut
 from core.messages.results import EachWay, Result
-from tests.core.trading import batch, exchange, placed
+from tests.core.exchange.trading import batch, exchange, placed
 from tests.core.world import World, half_lost, leg, void, won
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from config.settings import load
-from core import batches, matching
+from core.exchange import batches, matching
 from core.messages import answers as an
 from core.messages import events as ev
 from core.messages.commands import MARKET_SPECIFIERS_MAX, NamedSelection

@@ -17,7 +17,7 @@ from core.messages import queries as qu
 from core.messages.answers import Accepted, Answer, Cancelled, CashOutQuote, Done, OrderReport, OrderReports, Rejected
 from core.messages.commands import Leg, NamedSelection, PlaceBet, PricePolicy
 from core.messages.results import PlaceTerms, Result
-from tests.core.trading import exchange, placed
+from tests.core.exchange.trading import exchange, placed
 from tests.core.world import NOON, World, journalled, lost, refused, replayed, won
 
 HOME = ("match/winner", "home", 20_000)

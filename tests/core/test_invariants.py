@@ -9,7 +9,7 @@ import pytest
 
 from core import invariants
 from core.book import Book, Exchange, Order, Position
-from tests.core.trading import MATCH, exchange, floor, placed
+from tests.core.exchange.trading import MATCH, exchange, floor, placed
 from tests.core.world import NOON, World
 
 

@@ -17,7 +17,7 @@ from core.messages.answers import Accepted, Answer, Done, Pending, Rejected
 from core.messages.commands import PricePolicy
 from core.messages.results import EachWay, Result
 from tests.core import reference
-from tests.core.exposure import Counted, Level, Losses, Market, Setting, Tree
+from tests.core.risk.exposure import Counted, Level, Losses, Market, Setting, Tree
 from tests.core.world import NOON, World
 
 CUSTOMERS = ("ann", "bob")

@@ -17,7 +17,7 @@ from core.messages.answers import (
     SelectionOdds,
 )
 from core.messages.results import EachWay, Result
-from tests.core.trading import exchange, placed
+from tests.core.exchange.trading import exchange, placed
 from tests.core.world import NOON, World, dead_heat, half_lost, half_won, leg, lost, refused, void, won
 
 HOME = ("match/winner", "home", 20_000)

@@ -16,7 +16,7 @@ from core.messages.answers import Accepted, Answer, Rejected
 from core.messages.commands import Leg, NamedSelection, PlaceBet
 from core.messages.rejections import Rejection
 from core.messages.results import PlaceTerms
-from tests.core.trading import exchange, order
+from tests.core.exchange.trading import exchange, order
 from tests.core.world import NOON, World, leg, limits, refused, won
 
 HOME = ("match/winner", "home", 21_500)
@@ -523,9 +523,9 @@ ENDS_OF_WAITING = (
     Rejection.OFFER_DECLINED,
     Rejection.OFFER_EXPIRED,
 )
-"""No faults of a bet: somebody's word, or his silence, on one that waits (tests/core/test_pending.py)."""
+"""No faults of a bet: somebody's word, or his silence, on one that waits (tests/core/betting/test_pending.py)."""
 OF_ORDERS = (Rejection.EXCHANGE_NOT_OFFERED, Rejection.MARKET_VERSION_CHANGED, Rejection.PRICE_NOT_ON_LADDER)
-"""No faults of a bet: those of an order stand in tests/core/test_orders.py."""
+"""No faults of a bet: those of an order stand in tests/core/exchange/test_orders.py."""
 OWN_MONEY = (Rejection.OWN_STAKE_LIMIT, Rejection.OWN_LOSS_LIMIT, Rejection.BALANCE_TOO_LOW)
 FREE_BETS = (Rejection.FREE_BET_UNKNOWN, Rejection.FREE_BET_MISMATCH)
 APART = {(own, free) for own in OWN_MONEY for free in FREE_BETS}

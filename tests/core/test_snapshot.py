@@ -18,7 +18,7 @@ from core.messages import events as ev
 from core.messages import queries as qu
 from core.messages.answers import Accepted, CashOutQuote, Done, UsedLeg
 from core.messages.results import EachWay, Result
-from tests.core.trading import exchange, placed
+from tests.core.exchange.trading import exchange, placed
 from tests.core.world import NOON, World, leg, replayed, running_sums, won
 
 HOME = ("match/winner", "home", 20_000)

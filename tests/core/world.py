@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from core import invariants, ledger, settling, snapshot
+from core import invariants, ledger, snapshot
 from core.book import Bet, Book, Customer, Market, PendingBet
 from core.engine import E, Engine
 from core.limits import Limits
@@ -20,6 +20,7 @@ from core.messages import queries as qu
 from core.messages.answers import Accepted, Answer, BetState, Done, Pending, Rejected
 from core.messages.commands import Leg, NamedSelection, PricePolicy
 from core.messages.results import EachWay, Result
+from core.results import settling
 
 NOON = 1_700_000_000_000
 """When each world begins, ms."""

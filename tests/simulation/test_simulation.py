@@ -28,7 +28,7 @@ LIFE = 2_500
 NOT_PLAYED = {"MALFORMED", "BUSY", "TOO_MANY", "PLACE_TERMS_CHANGED"}
 """Bounds of the border and of memory, and an assertion that the lives' bets do not make: tests/core has them."""
 OF_ORDERS = {"EXCHANGE_NOT_OFFERED", "MARKET_VERSION_CHANGED", "PRICE_NOT_ON_LADDER", "ORDER_UNKNOWN"}
-"""Exchange markets have properties of their own (tests/core/test_exchange_properties.py)."""
+"""Exchange markets have properties of their own (tests/core/exchange/test_properties.py)."""
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_a_life_with_the_whole_rulebook_has_all_of_it(lives: list[Life]) -> None
     of_betting = [
         kind for kind in get_args(ev.Event) if kind.__struct_config__.tag < ev.OrderPlaced.__struct_config__.tag
     ]
-    # Words come out of order from feeds alone: tests/core/test_arrival.py.
+    # Words come out of order from feeds alone: tests/core/results/test_arrival.py.
     assert {kind.__name__ for kind in of_betting if not happened[kind]} == {"WordKept"}
     taken = [event for event in events if isinstance(event, ev.BetAccepted)]
     for what in ("kind", "folds", "each_way", "free_bet", "reserved_m"):

@@ -14,14 +14,14 @@ from adapters.engine.notices import Outbox
 from adapters.engine.publisher import Publisher
 from adapters.metrics import Metrics
 from config.settings import load
-from core import clearing
 from core.engine import Engine
+from core.exchange import clearing
 from core.exchange.ladder import Side
 from core.messages import commands as co
 from core.messages.answers import BookImage, BookLevels
 from core.messages.queries import GetBook
 from tests.adapters.engine.following import Books, Message, Reader
-from tests.core import trading
+from tests.core.exchange import trading
 from tests.core.world import NOON, lost, won
 
 CUSTOMERS = ("anna", "bob", "carl", "dora", "emil")

@@ -16,7 +16,7 @@ from core.book import Book, Customer, Fixture, PendingBet, Producer
 from core.messages.commands import PlaceBet
 from core.messages.events import BetPending, Stage
 from core.snapshot import state_hash
-from tests.core.trading import MATCH, floor, placed
+from tests.core.exchange.trading import MATCH, floor, placed
 from tests.core.world import won
 
 

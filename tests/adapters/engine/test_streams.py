@@ -15,7 +15,7 @@ from config.settings import Role
 from tests.adapters.engine.following import BookFollower, Reader
 from tests.adapters.engine.serving import DESK, Asker, Row, asker, running, until
 from tests.adapters.engine.test_books import CUSTOMERS, PRICES, engines
-from tests.core.trading import NAMES
+from tests.core.exchange.trading import NAMES
 
 PLACE: Row = {"fixture": "match", "market": "winner"}
 BOOK = "odds.match.winner.book"

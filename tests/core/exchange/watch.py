@@ -1,6 +1,6 @@
 """What must hold of exchange markets after every command, kept from events alone, the plain way.
 
-Nothing of core/positions.py or core/clearing.py is used: outcomes are enumerated, money is a Fraction until it is
+Nothing of core/exchange/positions.py or clearing.py is used: outcomes are enumerated, money is a Fraction until it is
 rounded, and every order, match and result is what an event has said.
 """
 
