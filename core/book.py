@@ -198,6 +198,8 @@ class Reserve(Struct, gc=False, eq=False):
 
 
 Terms = tuple[dict[str, str], EachWay | None, int, tuple[tuple[str, str], ...], bool, ExchangeTerms | None]
+Told = tuple[int, int]
+"""When something was said: by its source's clock, ms, and the number of its event, for what was said at one time."""
 
 
 class Selection(Struct, gc=False, eq=False):
@@ -215,8 +217,14 @@ class Selection(Struct, gc=False, eq=False):
     """What bets on the others taken before that lose of their winnings (Rule 4), per cent."""
     reduction_bp: int = 0
     """What matched prices of the others fall by in an exchange market, x 10 000."""
+    withdrawn_price: int = 0
+    """What it was offered at then."""
+    withdrawn_told: Told = (0, 0)
+    withdrawn_known_ms: int = 0
+    """Since when the engine knows of it: in an exchange market no match is later, whatever time is said."""
     starting_price: int = 0
     """0: not known."""
+    starting_told: Told = (0, 0)
     setting: Setting | None = None
     payout_m: int = 0
     """What the open bets on it are paid if it wins (running payouts of multiples; core/risk/liability.py)."""
@@ -228,10 +236,10 @@ class Selection(Struct, gc=False, eq=False):
     feed_price: int = 0
     price: int = 0
     """What is offered: the override, else the feed's; 0: none."""
-
-
-Told = tuple[int, int]
-"""When something was said: by its source's clock, ms, and the number of its event, for what was said at one time."""
+    withdrawn_again: Told = (0, 0)
+    """When the withdrawal that stands was last said again."""
+    starting_again: Told = (0, 0)
+    """The same of its starting price."""
 
 
 class Words(Struct, frozen=True, gc=False, array_like=True):
@@ -247,6 +255,7 @@ class Words(Struct, frozen=True, gc=False, array_like=True):
     cancels: tuple[Told, ...] = ()
     """Of its last windows, in their order."""
     cancels_rolled_back: Told = (0, 0)
+    withdrawals_rolled_back: Told = (0, 0)
 
 
 class Market(Struct, gc=False, eq=False):

@@ -244,10 +244,9 @@ def withdrawal(book: Book, _: Limits, producer: Producer, message: fe.Withdrawal
     if isinstance(market, Refusal):
         yield market
         return
-    origin = _origin(producer, message, now_ms)
-    yield runners.withdrawal_event(
-        market, message.selection, message.price, message.at_ms, origin, message.reduction_bp
-    )
+    origin, said = _origin(producer, message, now_ms), standing.Said(message.ts_ms)
+    what = message.selection, message.price, message.at_ms, message.reduction_bp
+    yield runners.withdrawal_event(book, market, *what, origin, said)
 
 
 def starting_prices(book: Book, _: Limits, producer: Producer, message: fe.StartingPrices, now_ms: int) -> Taken:
@@ -256,7 +255,8 @@ def starting_prices(book: Book, _: Limits, producer: Producer, message: fe.Start
     if isinstance(market, Refusal):
         yield market
         return
-    yield runners.starting_prices_event(market, message.prices, _origin(producer, message, now_ms))
+    origin, said = _origin(producer, message, now_ms), standing.Said(message.ts_ms)
+    yield runners.starting_prices_event(book, market, message.prices, origin, said)
 
 
 def cancel(book: Book, _: Limits, producer: Producer, message: fe.Cancel, now_ms: int) -> Taken:

@@ -43,6 +43,7 @@ from core.book import (
     Selection,
     Setting,
     System,
+    Told,
     Trade,
     Words,
 )
@@ -112,6 +113,10 @@ class SelectionRow(Struct, frozen=True, gc=False, array_like=True):
     starting_price: int = 0
     setting: Setting | None = None
     reduction_bp: int = 0
+    withdrawn_price: int = 0
+    withdrawn_told: Told = (0, 0)
+    withdrawn_known_ms: int = 0
+    starting_told: Told = (0, 0)
 
 
 class OrderRow(Struct, frozen=True, gc=False, array_like=True):
@@ -513,6 +518,10 @@ def _market_row(market: Market) -> MarketRow:
                 selection.starting_price,
                 selection.setting,
                 selection.reduction_bp,
+                selection.withdrawn_price,
+                selection.withdrawn_told,
+                selection.withdrawn_known_ms,
+                selection.starting_told,
             )
             for selection in market.selections.values()
         ],
@@ -700,7 +709,9 @@ def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
         selection = Selection(known.id, known.name, market, known.result, known.override, price=known.override)
         selection.withdrawn_ms, selection.deduction_pc = known.withdrawn_ms, known.deduction_pc
         selection.starting_price, selection.setting = known.starting_price, known.setting
-        selection.reduction_bp = known.reduction_bp
+        selection.reduction_bp, selection.withdrawn_price = known.reduction_bp, known.withdrawn_price
+        selection.withdrawn_told, selection.withdrawn_known_ms = known.withdrawn_told, known.withdrawn_known_ms
+        selection.starting_told = known.starting_told
         market.selections[known.id] = selection
     market.specifiers, market.each_way, market.delay_ms = row.specifiers, row.each_way, row.delay_ms
     market.starting_price = row.starting_price

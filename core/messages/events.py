@@ -289,7 +289,7 @@ class MarketCancelled(Struct, frozen=True, gc=False, array_like=True, tag=15):
 class MarketRolledBack(Struct, frozen=True, gc=False, array_like=True, tag=16):
     """The "results", the "cancel"s or the "withdrawals" of a market are taken back.
 
-    What a feed said later, though it came before, follows at once: MarketSettled, MarketCancelled.
+    What was said later, though it came before, follows at once: MarketSettled, MarketCancelled, SelectionWithdrawn.
     """
 
     ts_ms: int
@@ -309,7 +309,8 @@ class WordKept(Struct, frozen=True, gc=False, array_like=True, tag=19):
     """A feed's word on a market that came out of order: it matters when another comes, or is taken back.
 
     `what` is "results": provisional ones, newer than the confirmed ones that stand, or the same as those that stand; or
-    a rollback that found nothing as old as itself to take back, "no results", "no cancel": nothing older may come.
+    a rollback that found nothing as old as itself to take back, "no results", "no cancel", "no withdrawals": nothing
+    older may come.
     """
 
     ts_ms: int
@@ -557,10 +558,11 @@ class SelectionWithdrawn(Struct, frozen=True, gc=False, array_like=True, tag=42)
     """By Rule 4, per cent (pence in the pound)."""
     reduction_bp: int = 0
     """In exchange markets, x 10 000."""
+    told_ms: int = 0
 
 
 class StartingPricesSet(Struct, frozen=True, gc=False, array_like=True, tag=43):
-    """The prices at the off."""
+    """The prices at the off, those that are new."""
 
     ts_ms: int
     id: str
@@ -571,6 +573,7 @@ class StartingPricesSet(Struct, frozen=True, gc=False, array_like=True, tag=43):
     fixture: str
     market: str
     prices: tuple[NamedPrice, ...]
+    told_ms: int = 0
 
 
 class LimitSet(Struct, frozen=True, gc=False, array_like=True, tag=44):

@@ -156,7 +156,10 @@ class FixtureScore(FeedMessage, frozen=True, gc=False, tag="score"):
 
 
 class Withdrawal(FeedMessage, frozen=True, gc=False, tag="withdrawal"):
-    """A runner is withdrawn: its bets are void, the others' taken before `at_ms` are reduced by Rule 4."""
+    """A runner is withdrawn: its bets are void, the others' taken before `at_ms` are reduced by Rule 4.
+
+    Said again otherwise, a correction, unless its `ts_ms` is older.
+    """
 
     fixture: Id
     market: Id
@@ -169,7 +172,7 @@ class Withdrawal(FeedMessage, frozen=True, gc=False, tag="withdrawal"):
 
 
 class StartingPrices(FeedMessage, frozen=True, gc=False, tag="starting_prices"):
-    """The prices at the off; told again, a correction."""
+    """The prices at the off; said again otherwise, a correction, unless its `ts_ms` is older."""
 
     fixture: Id
     market: Id
@@ -186,8 +189,8 @@ class Cancel(FeedMessage, frozen=True, gc=False, tag="cancel"):
 
 
 class Rollback(FeedMessage, frozen=True, gc=False, tag="rollback"):
-    """Takes back the results, the cancels or the withdrawals of the markets; of results and cancels, those said until
-    its `ts_ms`, whichever came first.
+    """Takes back the results, the cancels or the withdrawals of the markets that were said until its `ts_ms`, whichever
+    came first.
     """
 
     fixture: Id

@@ -11,7 +11,7 @@ from core.messages import events as ev
 from core.messages.rejections import Rejection
 from core.refusals import Refusal
 from core.results import settling, standing
-from core.results.standing import Origin
+from core.results.standing import Origin, Said
 from core.units import price_from_fraction
 
 RULE_4: tuple[tuple[str, int], ...] = (
@@ -44,37 +44,46 @@ def deduction(price: int) -> int:
 
 
 def withdrawal_event(
-    market: Market, selection_id: str, price: int, at_ms: int, origin: Origin, reduction_bp: int = 0
+    book: Book, market: Market, selection_id: str, price: int, at_ms: int, reduction_bp: int, origin: Origin, said: Said
 ) -> ev.SelectionWithdrawn | Refusal:
-    """A runner is withdrawn, if it is one and that is new; told again at another price or time, a correction.
+    """A runner is withdrawn, if it is one and that is new; said again at another price or time, a correction.
 
     In an exchange market a time that is still to come counts as now: its orders lapse now, and what is matched after
-    that is priced without him.
+    that is priced without it.
     """
     selection = market.selections.get(selection_id)
     if selection is None:
         return Refusal(Rejection.SELECTION_UNKNOWN)
     if not at_ms:
         return Refusal(Rejection.DEFINITION_NOT_VALID, detail="at_ms: when it was withdrawn")
+    told = said.told(book)
+    if told <= max(market.words.withdrawals_rolled_back, standing.withdrawn(selection)):
+        return Refusal(Rejection.NOTHING_TO_CHANGE, detail="older than what is known")
     if market.exchange is not None:
-        at_ms = min(at_ms, origin.now_ms)
+        at_ms = min(at_ms, selection.withdrawn_known_ms if selection.withdrawn_ms else origin.now_ms)
     percent = deduction(price)
     if (selection.withdrawn_ms, selection.deduction_pc, selection.reduction_bp) == (at_ms, percent, reduction_bp):
+        selection.withdrawn_again = told
         return Refusal(Rejection.NOTHING_TO_CHANGE)
     place = market.fixture.id, market.id, selection_id
-    return ev.SelectionWithdrawn(*origin, *place, price, at_ms, percent, reduction_bp)
+    return ev.SelectionWithdrawn(*origin, *place, price, at_ms, percent, reduction_bp, said.told_ms)
 
 
 def starting_prices_event(
-    market: Market, prices: tuple[co.NamedPrice, ...], origin: Origin
+    book: Book, market: Market, prices: tuple[co.NamedPrice, ...], origin: Origin, said: Said
 ) -> ev.StartingPricesSet | Refusal:
-    """The prices at the off, if they are of this market and new."""
+    """The prices at the off, if they are of this market: those that are new."""
+    selections, told = market.selections, said.told(book)
     for each in prices:
-        if each.selection not in market.selections:
+        if each.selection not in selections:
             return Refusal(Rejection.SELECTION_UNKNOWN, detail=each.selection)
-    if all(market.selections[each.selection].starting_price == each.price for each in prices):
-        return Refusal(Rejection.NOTHING_TO_CHANGE)
-    return ev.StartingPricesSet(*origin, market.fixture.id, market.id, prices)
+    newer = [each for each in prices if told > standing.started(selections[each.selection])]
+    changed = tuple(each for each in newer if selections[each.selection].starting_price != each.price)
+    for each in newer:
+        selections[each.selection].starting_again = told
+    if not changed:
+        return Refusal(Rejection.NOTHING_TO_CHANGE, detail="" if newer else "older than what is known")
+    return ev.StartingPricesSet(*origin, market.fixture.id, market.id, changed, said.told_ms)
 
 
 def decide_withdraw(
@@ -84,8 +93,9 @@ def decide_withdraw(
     market = markets.find(book, command.fixture, command.market)
     if isinstance(market, Refusal):
         return market
-    origin = standing.by_desk(command, digest, now_ms)
-    return withdrawal_event(market, command.selection, command.price, command.at_ms, origin, command.reduction_bp)
+    origin, said = standing.by_desk(command, digest, now_ms), standing.now(market, now_ms)
+    what = command.selection, command.price, command.at_ms, command.reduction_bp
+    return withdrawal_event(book, market, *what, origin, said)
 
 
 def decide_starting_prices(
@@ -95,15 +105,19 @@ def decide_starting_prices(
     market = markets.find(book, command.fixture, command.market)
     if isinstance(market, Refusal):
         return market
-    return starting_prices_event(market, command.prices, standing.by_desk(command, digest, now_ms))
+    origin, said = standing.by_desk(command, digest, now_ms), standing.now(market, now_ms)
+    return starting_prices_event(book, market, command.prices, origin, said)
 
 
 def apply_withdrawn(book: Book, event: ev.SelectionWithdrawn) -> None:
     """The runner is out; all bets of the market are looked at again."""
     market = book.fixtures[event.fixture].markets[event.market]
     selection = market.selections[event.selection]
+    if not selection.withdrawn_ms:
+        selection.withdrawn_known_ms = event.ts_ms
     selection.withdrawn_ms, selection.deduction_pc = event.at_ms, event.deduction_pc
-    selection.reduction_bp = event.reduction_bp
+    selection.reduction_bp, selection.withdrawn_price = event.reduction_bp, event.price
+    selection.withdrawn_told, selection.withdrawn_again = (event.told_ms, book.event_no), (0, 0)
     if market.exchange is not None:
         clearing.begin(book, market, ev.Why.WITHDRAWN)
     settling.reconsider(book, market, event.ts_ms)
@@ -113,5 +127,7 @@ def apply_starting_prices(book: Book, event: ev.StartingPricesSet) -> None:
     """What bets at the starting price are paid at."""
     market = book.fixtures[event.fixture].markets[event.market]
     for each in event.prices:
-        market.selections[each.selection].starting_price = each.price
+        selection = market.selections[each.selection]
+        selection.starting_price, selection.starting_told = each.price, (event.told_ms, book.event_no)
+        selection.starting_again = (0, 0)
     settling.reconsider(book, market, event.ts_ms)

@@ -249,9 +249,6 @@ def apply_market_rolled_back(book: Book, event: ev.MarketRolledBack) -> None:
         market.settled = False
         for selection in market.selections.values():
             selection.result = None
-    elif event.what == "withdrawals":
-        for selection in market.selections.values():
-            selection.withdrawn_ms = selection.deduction_pc = selection.reduction_bp = 0
     reconsider(book, market, event.ts_ms)
 
 

@@ -1,9 +1,10 @@
-"""Which word on a market stands: results, cancels and rollbacks by when they were said, not by when they came.
+"""Which word on a market stands, by when it was said, not by when it came.
 
 DESIGN 6: an older time stamp never overwrites a newer one; RULEBOOK 5: the order of arrival must not matter. So a word
 on a market's results has a rank: first its certainty (UOF: 1 provisional, 2 confirmed, the supervisor's word, above
 which no provisional one stands), then when its source said it, then its event's number, for words of one time. The
-highest one stands. A rollback takes back what was said until then and nothing that is newer, whichever came first.
+highest one stands; so does, of a selection's withdrawals and starting prices, the newest. A rollback takes back what
+was said until then and nothing that is newer, whichever came first.
 
 The desk's word is confirmed, and said when it comes: never before what is known already. Where a word changes nothing
 now, but would if another were taken back, a WordKept keeps it.
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from core.book import DESK, Book, Market, Told
+from core.book import DESK, Book, Market, Selection, Told
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
@@ -27,7 +28,7 @@ CANCELS_MAX = 100
 """Windows a market may have: each is looked at for each of its bets; real markets have one or two."""
 CONFIRMED = 2
 PROVISIONAL = 1
-_RESULTS, _CANCEL = "results", "cancel"
+_RESULTS, _CANCEL, _WITHDRAWALS = "results", "cancel", "withdrawals"
 
 
 class Origin(NamedTuple):
@@ -61,9 +62,21 @@ def by_desk(command: co.DeskCommand, digest: int, now_ms: int) -> Origin:
 
 def now(market: Market, now_ms: int) -> Said:
     """When the desk says it: after all that is known, a score that is still being graded too."""
+    words, selections = market.words, market.selections.values()
+    known = words.kept, words.cancels_rolled_back, words.withdrawals_rolled_back, *_cancelled(market).values()
+    of_runners = (told for each in selections for told in (withdrawn(each), started(each)))
     scores = (score.told_ms for score in market.fixture.scores)
-    cancels = (told_ms for told_ms, _ in _cancelled(market).values())
-    return Said(max(now_ms, last(market), market.words.kept[0], market.words.cancels_rolled_back[0], *scores, *cancels))
+    return Said(max(now_ms, last(market), *(told_ms for told_ms, _ in (*known, *of_runners)), *scores))
+
+
+def withdrawn(selection: Selection) -> Told:
+    """When the withdrawal that stands was last said; zeros: none does."""
+    return max(selection.withdrawn_told, selection.withdrawn_again)
+
+
+def started(selection: Selection) -> Told:
+    """When the starting price that stands was last said."""
+    return max(selection.starting_told, selection.starting_again)
 
 
 def last(market: Market) -> int:
@@ -149,10 +162,12 @@ def _cancelled(market: Market) -> dict[tuple[int, int], Told]:
 
 def rollback_events(
     book: Book, market: Market, what: str, origin: Origin, reason: str, said: Said
-) -> Iterator[ev.MarketRolledBack | ev.MarketSettled | ev.MarketCancelled | ev.WordKept | Refusal]:
+) -> Iterator[
+    ev.MarketRolledBack | ev.MarketSettled | ev.MarketCancelled | ev.SelectionWithdrawn | ev.WordKept | Refusal
+]:
     """A rollback, if there is something to take back or to bar, and what of a feed's words stands again after it."""
     told = said.told(book)
-    again: Sequence[ev.MarketSettled | ev.MarketCancelled]
+    again: Sequence[ev.MarketSettled | ev.MarketCancelled | ev.SelectionWithdrawn]
     if what == _RESULTS:
         barred, again = market.words.rolled_back, _settled_again(market, told, origin)
         found = market.settled and told >= rank(market)[1:]
@@ -160,13 +175,13 @@ def rollback_events(
         barred, again = market.words.cancels_rolled_back, _cancelled_again(market, told, origin)
         found = len(again) < len(market.cancels)
     else:
-        barred, again = (0, 0), []
-        found = any(selection.withdrawn_ms for selection in market.selections.values())
+        barred, again = market.words.withdrawals_rolled_back, _withdrawn_again(market, told, origin)
+        found = len(again) < sum(bool(selection.withdrawn_ms) for selection in market.selections.values())
     place = market.fixture.id, market.id
     if found or (what == _RESULTS and origin.source == DESK and market.fixture.scores):
         yield ev.MarketRolledBack(*origin, *place, what, reason, said.told_ms)
         yield from again
-    elif origin.source != DESK and what != "withdrawals" and told > barred and said.told_ms > barred[0]:
+    elif origin.source != DESK and told > barred and said.told_ms > barred[0]:
         yield ev.WordKept(origin.now_ms, origin.source, origin.sequence, *place, f"no {what}", said.told_ms)
     else:
         yield Refusal(Rejection.NOTHING_TO_CHANGE)
@@ -190,6 +205,26 @@ def _cancelled_again(market: Market, told: Told, origin: Origin) -> list[ev.Mark
         ev.MarketCancelled(*again, *place, *window, "", when[0])
         for window, when in _cancelled(market).items()
         if when > told
+    ]
+
+
+def _withdrawn_again(market: Market, told: Told, origin: Origin) -> list[ev.SelectionWithdrawn]:
+    """The withdrawals that are newer than the rollback."""
+    place = market.fixture.id, market.id
+    again = origin._replace(id="", digest=0)
+    return [
+        ev.SelectionWithdrawn(
+            *again,
+            *place,
+            each.id,
+            each.withdrawn_price,
+            each.withdrawn_ms,
+            each.deduction_pc,
+            each.reduction_bp,
+            withdrawn(each)[0],
+        )
+        for each in market.selections.values()
+        if each.withdrawn_ms and withdrawn(each) > told
     ]
 
 
@@ -217,7 +252,7 @@ def apply_cancelled(book: Book, market: Market, event: ev.MarketCancelled) -> No
 
 
 def apply_rolled_back(book: Book, market: Market, event: ev.MarketRolledBack) -> None:
-    """As if the results, or the cancels, had never been, and nothing older may come."""
+    """As if the results, the cancels or the withdrawals had never been, and nothing older may come."""
     told = event.told_ms, book.event_no
     if event.what == _RESULTS:
         market.retold = (0, 0, 0)
@@ -225,6 +260,11 @@ def apply_rolled_back(book: Book, market: Market, event: ev.MarketRolledBack) ->
     elif event.what == _CANCEL:
         market.cancels, market.recancelled = (), None
         market.words = replace(market.words, cancels=(), cancels_rolled_back=told)
+    else:
+        for selection in market.selections.values():
+            selection.withdrawn_ms = selection.deduction_pc = selection.reduction_bp = selection.withdrawn_price = 0
+            selection.withdrawn_told = selection.withdrawn_again = (0, 0)
+        market.words = replace(market.words, withdrawals_rolled_back=told)
 
 
 def apply_kept(book: Book, event: ev.WordKept) -> None:
@@ -235,6 +275,8 @@ def apply_kept(book: Book, event: ev.WordKept) -> None:
         market.words = replace(market.words, rolled_back=told)
     elif event.what == f"no {_CANCEL}":
         market.words = replace(market.words, cancels_rolled_back=told)
+    elif event.what == f"no {_WITHDRAWALS}":
+        market.words = replace(market.words, withdrawals_rolled_back=told)
     elif market.words.results[0] == PROVISIONAL:
         market.words = replace(market.words, results=(PROVISIONAL, *told))
     else:

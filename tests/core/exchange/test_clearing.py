@@ -410,6 +410,8 @@ def test_what_is_matched_after_a_withdrawal_keeps_its_price_though_it_was_told_f
     placed(world, "bob", "home", "lay", 20_000, 100)
     placed(world, "ann", "home", "back", 20_000, 100)
     world.check()
+    world.wait(10_000)
+    assert refused(world.desk(co.WithdrawSelection, MATCH, **fields)) == "NOTHING_TO_CHANGE", "said again, it is past"
     world.settle(MATCH, won("home"))
     assert position(world, "ann").net_m == 100 * 125 // 100 + 100
     world.check()

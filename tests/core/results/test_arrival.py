@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from core import snapshot
 from core.grading.scores import FootballScore
 from core.messages import commands as co
 from core.messages import events as ev
@@ -309,7 +310,7 @@ def fed_stage() -> World:
     return world
 
 
-def by_feed(kind: type[fe.FeedMessage], at_ms: int, **fields: Any) -> Step:
+def by_feed(kind: type[fe.FeedMessage], at_ms: int, /, **fields: Any) -> Step:
     return lambda world: world.feed(kind, ts_ms=NOON + at_ms, fixture="match", **fields)
 
 
@@ -399,6 +400,93 @@ def test_a_feeds_words_stand_by_their_time_and_certainty_in_whatever_order_they_
         if order[0] is steps[-1]:
             world.check()
     assert all(each == moneys[0] for each in moneys)
+
+
+def out(selection: str, price: int, at_ms: int) -> Step:
+    """A feed's word that a runner was withdrawn, after the bets were struck."""
+    return by_feed(fe.Withdrawal, at_ms, market="result", selection=selection, price=price, at_ms=NOON + 500)
+
+
+def off(at_ms: int, **prices: int) -> Step:
+    """Starting prices, `s1` of selection 1."""
+    named = tuple(NamedPrice(name[1:], price) for name, price in prices.items())
+    return by_feed(fe.StartingPrices, at_ms, market="result", prices=named)
+
+
+RUNNERS: dict[str, tuple[list[Step], dict[str, int], dict[str, int]]] = {
+    "an older withdrawal does not undo a newer one": (
+        [out("x", 30_000, 10), out("x", 50_000, 20), out("x", 140_000, 30), out("2", 30_000, 15)],
+        {"x": 5, "2": 30},
+        {},
+    ),
+    "one withdrawal taken back, another newer than that": (
+        [out("x", 30_000, 10), back("withdrawals", 20), out("2", 50_000, 30)],
+        {"2": 20},
+        {},
+    ),
+    "withdrawn, taken back, withdrawn, taken back": (
+        [out("x", 30_000, 10), back("withdrawals", 20), out("x", 50_000, 30), back("withdrawals", 40)],
+        {},
+        {},
+    ),
+    "said again after it was taken back": (
+        [out("x", 30_000, 10), back("withdrawals", 20), out("x", 30_000, 30), out("2", 50_000, 15)],
+        {"x": 30},
+        {},
+    ),
+    "starting prices": (
+        [off(10, s1=20_000, sx=90_000), off(20, sx=40_000), off(30, s1=25_000), off(25, s1=90_000, s2=70_000)],
+        {},
+        {"1": 25_000, "x": 40_000, "2": 70_000},
+    ),
+    "a starting price said twice, and another between": (
+        [off(10, s1=20_000), off(20, s1=35_000), off(30, s1=20_000)],
+        {},
+        {"1": 20_000},
+    ),
+    "results, withdrawals and starting prices": (
+        [off(10, s1=20_000), out("x", 30_000, 20), result("1", 15), back("withdrawals", 12), off(5, s1=50_000)],
+        {"x": 30},
+        {"1": 20_000},
+    ),
+}
+"""Words; how much per cent each withdrawal takes; starting prices."""
+
+
+@pytest.mark.parametrize("rule", RUNNERS)
+def test_a_feeds_words_on_runners_stand_by_their_time_in_whatever_order_they_come(rule: str) -> None:
+    steps, deductions, prices = RUNNERS[rule]
+    moneys = []
+    for order in permutations(steps):
+        world = fed_stage()
+        starting = leg("match/result", "1", 30_000, starting_price=True)
+        world.command(co.PlaceBet, customer="ann", stake_m=1_000, legs=(starting,), id="starting")
+        assert "starting" in world.book.bets
+        for step in order:
+            step(world)
+        world.run()
+        selections = world.at("match/result").selections.values()
+        assert {each.id: each.deduction_pc for each in selections if each.withdrawn_ms} == deductions, order
+        assert {each.id: each.starting_price for each in selections if each.starting_price} == prices, order
+        restored = snapshot.restore(snapshot.encode(world.book))
+        assert snapshot.state_hash(restored) == snapshot.state_hash(world.book)
+        world.check()
+        moneys.append({bet.id: (bet.status, bet.paid_m) for bet in world.book.bets.values()})
+    assert all(each == moneys[0] for each in moneys)
+
+
+def test_what_was_withdrawn_before_a_rollback_that_came_first_stays_in_after_a_restart() -> None:
+    world = fed_stage()
+    back("withdrawals", 20)(world)
+    out("2", 50_000, 30)(world)
+    world.engine.book = snapshot.restore(snapshot.encode(world.book))
+    out("x", 30_000, 10)(world)
+    out("2", 30_000, 25)(world)
+    assert {each.id: each.deduction_pc for each in world.at("match/result").selections.values()} == {
+        "1": 0,
+        "x": 0,
+        "2": 20,
+    }
 
 
 def test_an_old_message_of_a_feed_does_not_undo_what_the_desk_has_said() -> None:
