@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from heapq import nlargest
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -155,7 +155,7 @@ class Setting(Struct, frozen=True, gc=False):
     ramp: tuple[Ramp, ...]
 
 
-class Caps(NamedTuple):
+class Caps(Struct, frozen=True, gc=False):
     """The limits of bets on a market, as the tree has them; liabilities of levels that have none are UNLIMITED.
 
     A selection's own setting, the ramp and the customer's factor are not counted in yet (core/risk/limiting.py).

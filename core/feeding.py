@@ -24,6 +24,7 @@ from core.refusals import Refusal
 from core.results import runners, scoring, standing
 from core.units import PRICE_MIN
 
+_ACTIVE = fe.FeedStatus.ACTIVE
 Taken = Iterator[ev.Event | Refusal]
 """Events, each to be applied before the next is asked for; a Refusal names what was passed over."""
 
@@ -176,7 +177,7 @@ def _take(
     market.producer, market.epoch = producer, producer.epoch
     market.provider_ts_ms, market.sequence, market.price_ms = message.ts_ms, message.sequence, now_ms
     market.status, market.in_play = change.status, change.in_play
-    if change.status is not fe.FeedStatus.ACTIVE:
+    if change.status is not _ACTIVE:
         market.suspended_ms = now_ms
     prices = {offer.selection: offer.price for offer in change.prices}
     price_max = limits.price_max
@@ -198,7 +199,7 @@ def suspend(book: Book, _: Limits, producer: Producer, message: fe.Suspend, now_
     for market in known.markets.values():
         if (
             market.source == producer.source
-            and market.status is fe.FeedStatus.ACTIVE
+            and market.status is _ACTIVE
             and (not message.group or market.group == message.group)
             and message.ts_ms >= market.provider_ts_ms
         ):

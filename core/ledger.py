@@ -29,6 +29,7 @@ HOUSE_EXCHANGE: Final = "house:exchange"
 HOUSE_COMMISSION: Final = "house:commission"
 CUSTOMER_ACCOUNTS: Final = (CASH, OPEN_STAKES, RESERVED, BONUS, EXPOSURE)
 
+_OPEN, _VOID = ev.BetStatus.OPEN.value, ev.BetStatus.VOID.value
 Transfer = tuple[str, str, int]
 """(source, target, amount_m): `amount_m` (> 0, minor units) goes from account `source` to account `target`."""
 
@@ -52,9 +53,9 @@ def _accepted(event: ev.BetAccepted) -> list[Transfer]:
 
 def _stake_lies(event: ev.BetSettled, status: int) -> str:
     """Where a bet's stake is in a status; a void one's comes back as what is paid, but for a free bet."""
-    if status == ev.BetStatus.OPEN:
+    if status == _OPEN:
         return OPEN_STAKES
-    return HOUSE_BONUS if event.free_bet and status == ev.BetStatus.VOID else HOUSE_BETTING
+    return HOUSE_BONUS if event.free_bet and status == _VOID else HOUSE_BETTING
 
 
 def _settled(event: ev.BetSettled) -> list[Transfer]:
@@ -177,6 +178,16 @@ def makers(event: ev.OrderPlaced) -> tuple[ev.Fill, ...]:
 def post(book: Book, customer: Customer, event: ev.Event) -> None:
     """Move the money of an event between its customer's balances."""
     _post(book, customer, transfers(event))
+
+
+def stake(book: Book, customer: Customer, event: ev.BetAccepted) -> None:
+    """As `post`, without a list for what most bets are: paid at once, from cash."""
+    was_m = customer.cash_m
+    if event.free_bet or event.reserved_m or was_m < event.stake_m:
+        post(book, customer, event)
+    else:
+        customer.cash_m = was_m - event.stake_m
+        customer.open_stakes_m += event.stake_m
 
 
 def expose(customer: Customer, change_m: int) -> None:

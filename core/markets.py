@@ -18,6 +18,8 @@ from core.refusals import Refusal
 from core.risk import liability, limiting
 from core.units import PRICE_MIN
 
+_ACTIVE, _CLOSED = FeedStatus.ACTIVE, FeedStatus.CLOSED
+"""Here once: each bet looks at them, and a look into an enumeration costs as much as ten at a name (0.1 us)."""
 _OF_PARTS = frozenset({Rejection.MARKET_CLOSED, Rejection.MARKET_SUSPENDED, Rejection.CUT_OFF_PASSED})
 """What stops a bet builder with one of its parts; that it is priced well is its own producer's affair."""
 
@@ -30,15 +32,10 @@ def obstacle(market: Market, limits: Limits, now_ms: int, *, alone: bool = False
     """
     if market.parts and not alone:
         return _with_parts(market, limits, now_ms)
-    if (
-        market.closed_ms
-        or market.due
-        or market.status is FeedStatus.CLOSED
-        or (market.cancels and market.cancels_at(now_ms))
-    ):
+    if market.closed_ms or market.due or market.status is _CLOSED or (market.cancels and market.cancels_at(now_ms)):
         return Refusal(Rejection.MARKET_CLOSED)
     by_hand = market.source == DESK
-    if market.desk_suspended or (market.status is not FeedStatus.ACTIVE and not by_hand):
+    if market.desk_suspended or (market.status is not _ACTIVE and not by_hand):
         return Refusal(Rejection.MARKET_SUSPENDED)
     if market.cut_off_ms and now_ms >= market.cut_off_ms:
         return Refusal(Rejection.CUT_OFF_PASSED, limit=market.cut_off_ms)

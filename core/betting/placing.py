@@ -24,6 +24,7 @@ from core.risk import liability, limiting, staking
 from core.risk.staking import Slip
 from core.units import PRICE_ONE, RATE_ONE, account_down, base_up, payout_down
 
+_ANY, _NONE, _TOLERANCE = PricePolicy.ANY, PricePolicy.NONE, PricePolicy.TOLERANCE
 BetEvent = ev.BetAccepted | ev.BetRejected | ev.BetPending
 _LIMITED = range(Rejection.STAKE_TOO_LARGE, Rejection.BALANCE_TOO_LOW)
 """Refusals that a smaller stake, or a trader, can turn into a yes."""
@@ -293,13 +294,13 @@ def system_of(limits: Limits, command: PlaceBet | GetMaxStake) -> System | Refus
 def _takes(command: PlaceBet, asked: Leg, price: int) -> bool:
     """Whether the bet takes a live price that differs from the one asked for: its price policy (RULEBOOK 3)."""
     policy = command.policy
-    if policy is PricePolicy.ANY or asked.starting_price:
+    if policy is _ANY or asked.starting_price:
         return True
-    if policy is PricePolicy.NONE:
+    if policy is _NONE:
         return False
     if price > asked.price:
         return True
-    return policy is PricePolicy.TOLERANCE and price * 10_000 >= asked.price * (10_000 - command.tolerance_bp)
+    return policy is _TOLERANCE and price * 10_000 >= asked.price * (10_000 - command.tolerance_bp)
 
 
 def accepted(slip: Slip, command: PlaceBet, digest: int, stake_m: int, now_ms: int, reserved_m: int) -> ev.BetAccepted:
@@ -453,7 +454,7 @@ def apply_accepted(book: Book, event: ev.BetAccepted) -> None:
     book.bets[bet.id] = bet
     book.open_bets += 1
     liability.count(customer, bet, 1)
-    ledger.post(book, customer, event)
+    ledger.stake(book, customer, event)
     if customer.protection is not None:
         protection.staked(customer, event)
     if event.free_bet:

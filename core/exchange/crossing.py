@@ -36,6 +36,7 @@ class Crossing(NamedTuple):
 
 
 NOTHING = Crossing(0, ())
+_BACK = Side.BACK
 _TRIED = 64
 """Stakes that are tried, from the greatest down, times the offers: so nine in ten small orders of three are matched."""
 
@@ -57,7 +58,7 @@ def offered_price(ladder: Ladder, side: Side, prices: Sequence[int]) -> int | No
     if implied is None:
         return None
     above, below = implied
-    return ladder.against_taker(side, above // below if side == Side.BACK else -(-above // below))
+    return ladder.against_taker(side, above // below if side is _BACK else -(-above // below))
 
 
 class Way:
@@ -73,11 +74,11 @@ class Way:
         implied = implied_price(prices)
         assert implied is not None, prices
         above, below = implied
-        assert price * below <= above if side == Side.BACK else price * below >= above, (price, implied)
+        assert price * below <= above if side is _BACK else price * below >= above, (price, implied)
         self.side, self.price, self._prices = side, price, prices
         self._exact = lcm(*[other // gcd(other, price) for other in prices])
         """A multiple of it needs no rounding."""
-        self._least_m = -(-max(prices) // price) if side == Side.BACK else 1
+        self._least_m = -(-max(prices) // price) if side is _BACK else 1
         """Below it one of the makers would have nothing."""
         self._tried = max(1, _TRIED // len(prices))
 
@@ -96,7 +97,7 @@ class Way:
         (`house_least`): of backs the taker is paid most, of lays he pays least. 0: there is none.
         """
         price, prices = self.price, self._prices
-        if self.side == Side.BACK:
+        if self.side is _BACK:
             for taken_m in range(most_m, least_m - 1, -1):
                 payout = taken_m * price
                 if taken_m + sum([payout // other for other in prices]) >= payout // PRICE_ONE:
@@ -129,11 +130,11 @@ def house_least(side: Side, taker: Offer, makers: Sequence[Offer]) -> int:
     orders = (taker, *makers)
     stakes_m = sum(order.stake_m for order in orders)
     payouts_m = [payout_down(order.stake_m, order.price, PRICE_ONE) for order in orders]
-    return stakes_m - max(payouts_m) if side == Side.BACK else min(payouts_m) - stakes_m
+    return stakes_m - max(payouts_m) if side is _BACK else min(payouts_m) - stakes_m
 
 
 def _others(side: Side, payout: int, prices: Sequence[int]) -> tuple[int, ...]:
     """The makers' stakes for a payout x 10 000: of backs rounded down, as the book pays them; of lays up."""
-    if side == Side.BACK:
+    if side is _BACK:
         return tuple([payout // other for other in prices])
     return tuple([-(-payout // other) for other in prices])

@@ -23,6 +23,9 @@ class Side(IntEnum):
     LAY = 2
 
 
+_BACK = Side.BACK
+
+
 class OffLadder(NamedTuple):
     """The answer for a price that is on no rung."""
 
@@ -63,14 +66,14 @@ class Ladder:
 
         None: the ladder ends before.
         """
-        return self._down(price) if side == Side.BACK else self._up(price)
+        return self._down(price) if side is _BACK else self._up(price)
 
     def for_taker(self, side: Side, price: Fraction | int) -> int | None:
         """The nearest price on the ladder that is no worse for who takes it: up for a back, down for a lay.
 
         None: the ladder ends before.
         """
-        return self._up(price) if side == Side.BACK else self._down(price)
+        return self._up(price) if side is _BACK else self._down(price)
 
     def _down(self, price: Fraction | int) -> int | None:
         rung = self._at_most(floor(price))

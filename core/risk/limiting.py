@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from msgspec.structs import replace
+
 from core.book import UNLIMITED, Book, Caps, Customer, Fixture, Level, Market, Selection, Setting
 from core.limits import Limits
 from core.messages import commands as co
@@ -70,11 +72,12 @@ def renew(book: Book, limits: Limits, market: Market) -> Caps:
 
 def narrowed(caps: Caps, setting: Setting) -> Caps:
     """The limits of a market's bets on one selection that has a setting of its own, the nearest there is."""
-    return _nearer(caps, setting)._replace(selection_m=_liability(setting, caps.selection_m))
+    return replace(_nearer(caps, setting), selection_m=_liability(setting, caps.selection_m))
 
 
 def _nearer(caps: Caps, setting: Setting) -> Caps:
-    return caps._replace(
+    return replace(
+        caps,
         stake_max_m=setting.stake_max_m or caps.stake_max_m,
         payout_max_m=setting.payout_max_m or caps.payout_max_m,
         ramp=setting.ramp or caps.ramp,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from core import protection
 from core.betting import lines
@@ -85,7 +86,8 @@ def lowest(caps: list[Caps]) -> Caps:
     first = caps[0]
     if len(caps) == 1 or all(each is first or each == first for each in caps):
         return first
-    return first._replace(
+    return replace(
+        first,
         stake_max_m=min([each.stake_max_m for each in caps]),
         payout_max_m=min([each.payout_max_m for each in caps]),
         customer_m=min([each.customer_m for each in caps]),

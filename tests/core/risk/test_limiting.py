@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from core import snapshot
 from core.book import UNLIMITED, Book, Caps, Customer, Fixture, Market, Selection
@@ -168,7 +169,7 @@ def test_a_liability_limit_binds_at_its_level_alone(named: Named, field: str) ->
     before = tree.caps()
     tree.set(named, liability_max_m=7)
     changed: dict[str, Any] = {field: 7, "levels": field in {"sport_m", "competition_m", "type_m"}}
-    assert tree.caps() == before._replace(**changed)
+    assert tree.caps() == replace(before, **changed)
 
 
 def test_the_liability_limits_of_all_levels_stand_side_by_side() -> None:
@@ -410,7 +411,7 @@ def test_a_factor_multiplies_what_is_the_customers_alone() -> None:
     before = tree.caps()
     tree.factor(20_000)
     after = tree.caps(now_ms=NOON)
-    assert after == before._replace(stake_max_m=2_000, payout_max_m=4_000, customer_m=200_000_000)
+    assert after == replace(before, stake_max_m=2_000, payout_max_m=4_000, customer_m=200_000_000)
 
 
 @pytest.mark.parametrize(
