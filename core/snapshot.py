@@ -600,6 +600,7 @@ def _bet_row(bet: Bet) -> BetRow:
     )
 
 
+_OPEN = BetStatus.OPEN.value
 _NO_BANKERS = (False,) * 1000
 _NO_WORDS = Words()
 
@@ -656,14 +657,15 @@ def _read_header(book: Book, chunk: Header) -> None:
 
 def _read_customers(book: Book, chunk: Customers) -> None:
     for row in chunk.rows:
-        customer = book.customers[row.id] = Customer(
-            row.id, row.currency, row.suspended, row.cash_m, row.open_stakes_m, row.reserved_m, row.bonus_m
-        )
+        money = row.cash_m, row.open_stakes_m, row.reserved_m, row.bonus_m
+        until_ms = row.timed_out_until_ms, row.excluded_until_ms
+        customer = Customer(row.id, row.currency, row.suspended, *money, 0, row.verified, *until_ms)
+        book.customers[row.id] = customer
+        customer.exposure_m = row.exposure_m
         if row.cash_m < 0:
             ledger.owe(book.owed, customer, 0)
-        customer.verified, customer.exposure_m = row.verified, row.exposure_m
-        customer.timed_out_until_ms, customer.excluded_until_ms = row.timed_out_until_ms, row.excluded_until_ms
-        customer.factors = {(sport, in_play): factor_bp for sport, in_play, factor_bp in row.factors} or None
+        if row.factors:
+            customer.factors = {(sport, in_play): factor_bp for sport, in_play, factor_bp in row.factors}
         if row.own_limits is not None:
             limits = {(limit.kind, limit.period): limit for limit in row.own_limits}
             customer.protection = Protection(row.own_limits_since_ms, limits, deque(row.hours), row.own_limits_before)
@@ -671,7 +673,8 @@ def _read_customers(book: Book, chunk: Customers) -> None:
             customer.free_bets = {token.token: token for token in row.free_bets}
         if row.bonuses is not None:
             customer.bonuses = {bonus.bonus: bonus for bonus in row.bonuses}
-        bonuses.restored(book, customer)
+        if row.free_bets or row.bonuses:
+            bonuses.restored(book, customer)
 
 
 def _read_fixtures(book: Book, chunk: Fixtures) -> None:
@@ -773,30 +776,40 @@ def _read_bets(book: Book, chunk: Bets) -> None:
     for row in chunk.rows:
         bet = _bet(book, row)
         book.bets[bet.id] = bet
-        opens = bet.status == BetStatus.OPEN
-        book.open_bets += opens
+        opens = bet.status == _OPEN
         if opens:
+            book.open_bets += 1
             liability.count(bet.customer, bet, 1)
-        for market in bet.markets():
-            market.bets[bet.id] = bet
-            market.open_bets += opens
+        voided = bet.voided
         for leg in bet.legs:
+            market = leg.selection.market
+            if bet.id not in market.bets:
+                market.bets[bet.id] = bet
+                market.open_bets += opens
             if leg.place is not None:
-                leg.selection.market.places_taken = max(leg.selection.market.places_taken, leg.place.places)
-            liability.add(book, leg, 1)
-        voided = bet.voided or any(leg.voided for leg in bet.legs)
+                market.places_taken = max(market.places_taken, leg.place.places)
+            if leg.running_m or leg.place_running_m:
+                liability.restored(leg)
+            voided = voided or leg.voided
         if voided and settling.review(bet, book.now_ms) is not None:
             book.voided[bet.id] = bet
 
 
 def _bet(book: Book, row: BetRow) -> Bet:
     fixtures = book.fixtures
-    legs = []
-    for known in row.legs:
-        selection = fixtures[known.fixture].markets[known.market].selections[known.selection]
-        leg = BetLeg(selection, known.price, known.requested, known.running_m, known.place_running_m, known.place)
-        leg.starting_price, leg.voided = known.starting_price, known.voided
-        legs.append(leg)
+    legs = [
+        BetLeg(
+            fixtures[known.fixture].markets[known.market].selections[known.selection],
+            known.price,
+            known.requested,
+            known.running_m,
+            known.place_running_m,
+            known.place,
+            known.starting_price,
+            known.voided,
+        )
+        for known in row.legs
+    ]
     bet = Bet(
         row.id,
         row.ts_ms,
@@ -808,11 +821,14 @@ def _bet(book: Book, row: BetRow) -> Bet:
         row.status,
         row.paid_m,
         row.voided,
-        free_bet=row.free_bet,
-        rate=row.rate,
-        payout_max_m=row.payout_max_m,
+        None,
+        row.free_bet,
+        row.rate,
+        row.payout_max_m,
+        row.cashed_out_stake_m,
+        row.cashed_out_m,
+        row.capped_m,
     )
-    bet.cashed_out_stake_m, bet.cashed_out_m, bet.capped_m = row.cashed_out_stake_m, row.cashed_out_m, row.capped_m
     if row.folds:
         numbers: dict[str, int] = {}
         groups = tuple(numbers.setdefault(leg.fixture, len(numbers)) for leg in row.legs)
@@ -852,8 +868,8 @@ def _finish(book: Book, end: End) -> None:
     for fixture in book.fixtures.values():
         if fixture.id not in book.scoring:
             fixture.scores = []  # a snapshot of an earlier release has the last one, graded or not
-    for fixture in list(book.loose.values()):
-        liability.tighten(book, fixture)
+    for fixture in book.fixtures.values():
+        liability.refit(book, fixture)
     heapify(book.cut_offs)
     for fixture_id, market_id, due in end.settling:
         market = book.fixtures[fixture_id].markets[market_id]

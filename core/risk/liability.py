@@ -116,13 +116,20 @@ def add(book: Book, leg: BetLeg, sign: int) -> None:
     running_m = leg.running_m
     if not running_m and not leg.place_running_m:
         return
-    selection = leg.selection
     payout_m = payout_down(running_m, leg.price, PRICE_ONE)
     if leg.place_running_m:
-        selection.place_payout_m += sign * place_payout(leg)
-        selection.market.place_stakes_m += sign * leg.place_running_m
-        _count_places(selection.market, leg, sign)
-    shift(book, selection, sign * payout_m, sign * running_m)
+        _add_places(leg, sign)
+    shift(book, leg.selection, sign * payout_m, sign * running_m)
+
+
+def restored(leg: BetLeg) -> None:
+    """Count what runs on a leg of a snapshot into the sums of its selection and market alone: `refit` does the rest."""
+    running_m, selection = leg.running_m, leg.selection
+    selection.payout_m += payout_down(running_m, leg.price, PRICE_ONE)
+    selection.stakes_m += running_m
+    selection.market.stakes_m += running_m
+    if leg.place_running_m:
+        _add_places(leg, 1)
 
 
 def shift(book: Book, selection: Selection, payout_m: int, stake_m: int) -> None:
@@ -152,9 +159,12 @@ def shift(book: Book, selection: Selection, payout_m: int, stake_m: int) -> None
         _raise(book, fixture, max(0, payout_m) - stake_m)
 
 
-def _count_places(market: Market, leg: BetLeg, sign: int) -> None:
-    """One place part more or less runs at so many places; the market's terms may have changed since it was taken."""
+def _add_places(leg: BetLeg, sign: int) -> None:
+    """One place part more or less runs, at so many places; the market's terms may have changed since it was taken."""
     assert leg.place is not None
+    market = leg.selection.market
+    leg.selection.place_payout_m += sign * place_payout(leg)
+    market.place_stakes_m += sign * leg.place_running_m
     places, terms = market.places, leg.place.places
     places[terms] = places.get(terms, 0) + sign
     if not places[terms]:
@@ -215,7 +225,7 @@ def patterns(market: Market) -> Patterns | None:
 
 
 def refit(book: Book, fixture: Fixture) -> None:
-    """Look at a fixture afresh: a market of it was defined, defined anew or archived."""
+    """Look at a fixture afresh: a market of it was defined, defined anew or archived, or all of it was restored."""
     fixture.grid = None
     for market in fixture.markets.values():
         worst_m = market.worst_case()
