@@ -23,6 +23,7 @@ from adapters.journal import snapshots
 from adapters.journal import stream as journal_stream
 from adapters.journal.reader import JournalError, read
 from adapters.postgres import audit_state, tables
+from adapters.postgres.folding.events import fold
 from adapters.postgres.projector import bodies_of
 from adapters.postgres.slices import INSERTS, Position, Slice
 from config.settings import Role, SettingsError
@@ -85,7 +86,7 @@ async def _follow(
     async for stored in batches:
         for event, body in zip(stored.batch.events, bodies_of(stored), strict=True):
             engine.apply(event)
-            rows.add(stored.sequence, event, body)
+            fold(rows, stored.sequence, event, body)
         done = stored.sequence >= position.sequence
         if len(rows) >= SLICE_EVENTS or done:
             await _rows(connection, rows, report)

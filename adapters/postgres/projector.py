@@ -29,6 +29,7 @@ from adapters import bus, logs, postgres
 from adapters.journal import reader as journal_reader
 from adapters.journal import stream as journal_stream
 from adapters.postgres import tables
+from adapters.postgres.folding.events import fold
 from adapters.postgres.slices import Position, Slice
 from config.settings import Role, SettingsError
 
@@ -225,7 +226,7 @@ class Projector:
         for start in range(0, len(bodies), FOLD_EVENTS):
             end = start + FOLD_EVENTS
             for event, body in zip(batch.events[start:end], bodies[start:end], strict=True):
-                rows.add(sequence, event, body)
+                fold(rows, sequence, event, body)
             await asyncio.sleep(0)
 
     async def _write(self, connection: Connection, slices: asyncio.Queue[Slice]) -> None:

@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from adapters.postgres.folding import bets, customers, exchange, markets
 from core import ledger
 from core.messages import events as ev
 from core.units import RATE_ONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from core.messages.results import Result
 
 Row = tuple[Any, ...]
@@ -154,17 +151,19 @@ class Slice:
     def __len__(self) -> int:
         return self.after.event_no - self.before.event_no
 
-    def add(self, sequence: int, event: ev.Event, body: bytes | msgspec.Raw) -> None:
-        """Fold in the next event of the journal; `body` is its msgpack, as it stands there."""
+    def store(self, sequence: int, event: ev.Event, body: bytes | msgspec.Raw) -> int:
+        """The next event of the journal as it stands there, `body` its msgpack, and its link of the chain; its number.
+
+        What it says besides is for adapters/postgres/folding/.
+        """
         chain = sha256(self.after.hash)
         chain.update(body)
         digest = chain.digest()
         number = self.after.event_no + 1
         self.after = Position(sequence, number, digest)
         self.ts_ms = event.ts_ms
-        kind = type(event)
-        self.inserts["events"].append((number, sequence, event.ts_ms, TAGS[kind], body, digest))
-        _HANDLERS[kind](self, number, event)
+        self.inserts["events"].append((number, sequence, event.ts_ms, TAGS[type(event)], body, digest))
+        return number
 
     def inserted(self, table: str) -> list[Row]:
         """All rows of a table, whole."""
@@ -205,39 +204,3 @@ class Slice:
             command_id = getattr(event, "id", "")
             row = (number, event.ts_ms, command_id, event.author, type(event).__name__, " ".join(target), reason)
             self.inserts["desk_actions"].append(row)
-
-
-def _engine_started(rows: Slice, number: int, event: ev.EngineStarted) -> None:
-    rows.inserts["engine_starts"].append((number, event.ts_ms, event.term, event.instance, event.release))
-
-
-def _rate_set(rows: Slice, number: int, event: ev.RateSet) -> None:
-    rows.inserts["rate_changes"].append((number, event.ts_ms, event.currency, event.rate))
-    rows.act(number, event, (event.currency,), f"rate {event.rate}")
-
-
-def _command_rejected(rows: Slice, number: int, event: ev.CommandRejected) -> None:
-    who = event.customer, event.author
-    row = (number, event.id, event.ts_ms, event.command, *who, event.reason, event.limit, event.detail)
-    rows.inserts["command_rejections"].append(row)
-
-
-def _no_row(_rows: Slice, _number: int, _event: ev.Event) -> None:
-    """Bookkeeping of the engine: it stands in `events` and nowhere else."""
-
-
-_HANDLERS: Final[dict[type, Callable[[Slice, int, Any], None]]] = {
-    **customers.HANDLERS,
-    **markets.HANDLERS,
-    **bets.HANDLERS,
-    **exchange.HANDLERS,
-    ev.EngineStarted: _engine_started,
-    ev.RateSet: _rate_set,
-    ev.WordKept: _no_row,
-    ev.SettlementAdvanced: _no_row,
-    ev.ScoringAdvanced: _no_row,
-    ev.BetAdvanced: _no_row,
-    ev.ExchangeAdvanced: _no_row,
-    ev.CommandRejected: _command_rejected,
-}
-assert _HANDLERS.keys() == TAGS.keys(), "an event that the projector does not know"

@@ -13,6 +13,7 @@ from adapters import postgres
 from adapters.embedded import PostgresServer
 from adapters.postgres import projector as projecting
 from adapters.postgres import tables
+from adapters.postgres.folding.events import fold
 from adapters.postgres.projector import Projector, State
 from adapters.postgres.slices import INSERTS, Position, Slice
 from core import queries
@@ -147,7 +148,7 @@ async def test_a_projector_whose_position_is_stale_writes_nothing(fresh_database
     first = journal.stored[0]
     rows = Slice(Position())
     for event in first.batch.events:
-        rows.add(first.sequence, event, b"")
+        fold(rows, first.sequence, event, b"")
     with pytest.raises(tables.PositionMovedError):
         await tables.write(connection, rows)
     await connection.close()
