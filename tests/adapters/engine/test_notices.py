@@ -52,10 +52,10 @@ async def wait(r: Rig, ms: int) -> None:
 
 
 async def settled(r: Rig) -> None:
-    """All slices are done, a turn and a pause each."""
-    for _ in range(10):
-        await asyncio.sleep(0.001)
-    assert not r.engine.book.settling
+    """Wait until all slices are done, a turn and a pause each: how many go into a turn is the clock's affair."""
+    async with asyncio.timeout(10):
+        while r.engine.book.settling:  # noqa: ASYNC110  (it does not say so)
+            await asyncio.sleep(0.001)
     await r.turn()
     r.acknowledge()
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from itertools import count
 
 import pytest
 
 from adapters.codec import JSON
 from core.messages.events import BetAccepted, BetSettled, MarketSettled, SettlementAdvanced
 from tests.adapters.engine.rigged import INBOX, LEG, Rig, Row, rig
+from tests.adapters.virtual import in_virtual_time
 
 BETS = 4
 ONE_BY_ONE = {"limits__slice_max": 1, "gateway__slices_ms": 0, "gateway__slices_pause_ms": 100}
 SLICE = [BetSettled, SettlementAdvanced]
-PAUSE_S = 0.15
-"""A little longer than the pause."""
+PAUSE_S = 0.101
+"""The pause and a little more, in virtual time."""
 
 
 async def with_results(**overrides: object) -> Rig:
@@ -44,6 +47,7 @@ def kinds(r: Rig) -> list[type]:
     return [type(event) for event in r.journal.stored]
 
 
+@in_virtual_time
 async def test_a_bet_on_another_market_waits_for_one_turns_slices_only() -> None:
     r = await with_results(**ONE_BY_ONE)
     assert kinds(r) == [MarketSettled, *SLICE]
@@ -53,6 +57,7 @@ async def test_a_bet_on_another_market_waits_for_one_turns_slices_only() -> None
     assert kinds(r) == [BetAccepted] * 3
 
 
+@in_virtual_time
 async def test_after_each_pause_comes_the_next_slice_until_all_is_settled_and_told() -> None:
     r = await with_results(**ONE_BY_ONE)
     r.sent.clear()
@@ -63,11 +68,17 @@ async def test_after_each_pause_comes_the_next_slice_until_all_is_settled_and_to
     assert [to for to, _ in r.sent].count("bets.anna") == BETS
 
 
-async def test_a_turn_has_slices_until_its_time_for_them_is_over() -> None:
+@in_virtual_time
+async def test_a_turn_has_slices_until_its_time_for_them_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = count()
+    monkeypatch.setattr(time, "perf_counter", lambda: next(looks) * 0.04)
     r = await with_results(**ONE_BY_ONE | {"gateway__slices_ms": 100})
+    assert kinds(r) == [MarketSettled, *SLICE * 3]  # after 40, 80 and 120 ms
+    await asyncio.sleep(PAUSE_S)
     assert kinds(r) == [MarketSettled, *SLICE * BETS]
 
 
+@in_virtual_time
 async def test_a_batch_has_the_slices_of_one_turn_however_long_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     r = await with_results(**ONE_BY_ONE)
     flush = r.journal.flush
@@ -80,6 +91,7 @@ async def test_a_batch_has_the_slices_of_one_turn_however_long_it_waits(monkeypa
     assert kinds(r) == [MarketSettled, *SLICE * BETS]
 
 
+@in_virtual_time
 async def test_a_gateway_that_has_stopped_settles_nothing_more() -> None:
     r = await with_results(**ONE_BY_ONE)
     r.gateway.stop()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import selectors
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,32 +18,11 @@ import pytest
 from adapters.journal import Journal, Stop
 from config.settings import load
 from core.messages.events import BATCH_FORMAT, Batch, CustomerOpened
+from tests.adapters.virtual import VirtualLoop
 
 ENCODE = msgspec.msgpack.Encoder().encode
 DECODE = msgspec.msgpack.Decoder(Batch).decode
 SEEDS = range(150)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Time passes only when nothing else is to be done; then it leaps to the next timer."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        super().__init__(_Selector(self))
-
-    def time(self) -> float:
-        return self.now
-
-
-class _Selector(selectors.SelectSelector):
-    def __init__(self, loop: VirtualLoop) -> None:
-        super().__init__()
-        self._virtual = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "nothing will ever happen"
-        self._virtual.now += max(0.0, timeout)
-        return super().select(0)
 
 
 class Stream:
