@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 import asyncpg
 import nats
 import pytest
+from hypothesis import HealthCheck, settings
 
 from adapters.embedded import NatsServer, PostgresServer, RedisServer
 from config.settings import Role
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+# An example may take as long as the machine is busy, and so may finding it; a failure prints what plays it again.
+settings.register_profile("tictac", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("tictac")
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ def _cash_of(world: World) -> dict[str, int]:
     return {name: world.cash(name) for name in CUSTOMERS}
 
 
-@settings(max_examples=50, deadline=None, print_blob=True)
+@settings(max_examples=50)
 @given(ACTIONS)
 def test_money_is_conserved_and_a_balance_goes_below_zero_only_by_a_resettlement(
     actions: list[tuple[Any, ...]],
@@ -435,7 +435,7 @@ _kinds = ("bet",) * 8 + (
 _moves = st.lists(st.tuples(st.sampled_from(_kinds), st.integers(0, 2**32)), min_size=10, max_size=30)
 
 
-@settings(max_examples=150, deadline=None, print_blob=True)
+@settings(max_examples=150)
 @given(_limits, _above, _moves)
 @example(
     # Two bets that have waited are decided at once: the first raises what the second lowers.

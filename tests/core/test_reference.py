@@ -333,7 +333,7 @@ EXAMPLES = 400
 """Some 9 s."""
 
 
-@settings(max_examples=EXAMPLES, deadline=None, print_blob=True)
+@settings(max_examples=EXAMPLES)
 @given(
     st.integers(0, 2**32),
     st.sampled_from((10**12, 100_000, 20_000)),

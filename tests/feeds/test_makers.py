@@ -251,7 +251,7 @@ def books(draw: st.DrawFn) -> Levels:
     return Levels(*({CLASSIC.prices[rung]: stake_m for rung, stake_m in side.items()} for side in (backs, lays)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(books(), books(), st.sampled_from(["", "back", "lay"]), SIZES), min_size=1, max_size=5))
 def test_whatever_was_before_and_whatever_is_taken_the_book_comes_to_be_what_is_wanted(
     steps: list[tuple[Levels, Levels, str, int]],

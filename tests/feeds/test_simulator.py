@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ from feeds.simulator.pricing import PRICE_HIGHEST, PRICE_LOWEST, step_at
 from feeds.simulator.race import RaceFixture
 from tests.feeds.simulated import EVENTFUL, FOR_EVER, NOON, SETTINGS, Told, frame
 
-SOME = hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SOME = hypothesis_settings(max_examples=12)
 SEEDS = st.integers(0, 10**6)
 
 

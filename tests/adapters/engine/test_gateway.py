@@ -354,7 +354,7 @@ async def test_latency_counts_every_answer_once() -> None:
     assert r.metrics.answers["MALFORMED"] == 1
 
 
-@effort(max_examples=60, deadline=None)
+@effort(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["bet.place", "account.get", "odds.get", "bet.x"]), st.binary(max_size=60))))
 async def test_whatever_comes_is_answered_once(messages: list[tuple[str, bytes]]) -> None:
     r = await rig()

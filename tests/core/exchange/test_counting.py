@@ -94,7 +94,7 @@ WITHDRAWN = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TRADES, RESULTS, WINDOWS, WITHDRAWN, st.integers(1, 3), st.lists(st.integers(1, 9), min_size=1), st.booleans())
 def test_counted_in_pieces_it_is_the_plain_walk(
     trades: list[Trade],

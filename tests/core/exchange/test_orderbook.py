@@ -308,7 +308,7 @@ def _fill_sum(placed: Placed) -> int:
     return sum(fill.stake_m for fill in placed.fills)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 120))
 def test_no_stake_is_lost(seed: int, count: int) -> None:
     """What a maker has less is in a fill, what a taker has less in a fill or lapsed; nobody else is touched."""

@@ -363,7 +363,7 @@ class Pit:
             assert not house.get("house:exchange", 0)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, print_blob=True)
+@settings(max_examples=EXAMPLES)
 @given(MARKETS, ACTIONS)
 def test_whatever_is_done_all_is_conserved(market: dict[str, Any], wished: list[tuple[Any, ...]]) -> None:
     pit = Pit(market)
@@ -372,7 +372,7 @@ def test_whatever_is_done_all_is_conserved(market: dict[str, Any], wished: list[
     pit.end()
 
 
-@settings(max_examples=EXAMPLES // 3, deadline=None, print_blob=True)
+@settings(max_examples=EXAMPLES // 3)
 @given(MARKETS, ACTIONS)
 def test_the_plain_book_makes_the_same_events_and_the_same_state(
     market: dict[str, Any], wished: list[tuple[Any, ...]]

@@ -161,7 +161,7 @@ def half(values: list[int]) -> int:
     return signs[0] if len(signs) == 1 else 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(retirements(), st.data())
 def test_a_retirement_settles_what_all_ways_to_go_on_agree_on(score: TennisScore, data: st.DataObject) -> None:
     """With every way enumerated game by game; a quarter line as two halves (RULEBOOK 5)."""

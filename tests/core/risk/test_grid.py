@@ -196,7 +196,7 @@ _markets = st.lists(st.sampled_from([each for each in ON_THE_GRID if len(each[2]
 _sums = st.integers(0, 10_000) | st.integers(0, MONEY_MAX) | st.integers(0, 9_000 * MONEY_MAX)
 
 
-@settings(max_examples=60, deadline=None, print_blob=True)
+@settings(max_examples=60)
 @given(st.data(), _markets)
 def test_the_losses_are_those_of_plain_fractions(data: st.DataObject, markets: list[Question]) -> None:
     count = selections_of(markets)
@@ -207,7 +207,7 @@ def test_the_losses_are_those_of_plain_fractions(data: st.DataObject, markets: l
     assert stacked.worst(payouts_m, stakes_m) == max(0, *expected)
 
 
-@settings(max_examples=60, deadline=None, print_blob=True)
+@settings(max_examples=60)
 @given(st.data(), _markets, st.integers(0, 30) | st.integers(0, FAR), st.integers(0, 30) | st.integers(0, FAR))
 def test_no_final_score_costs_more_than_the_worst(
     data: st.DataObject, markets: list[Question], home: int, away: int

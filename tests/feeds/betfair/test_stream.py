@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -103,7 +103,6 @@ def test_words_for_numbers_mean_none() -> None:
     assert message.mc[0].rc[0].ltp == "NaN"
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_garbage_raises_nothing_but_line_errors(data: st.DataObject) -> None:
     """Lines with some bytes put in, taken out and exchanged; those that still are readable must be taken in as well."""
@@ -127,7 +126,6 @@ def _check_schema(ours: FeedMessage) -> None:
     assert msgspec.convert(msgspec.to_builtins(told), type(told)) == told
 
 
-@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(),
