@@ -18,8 +18,10 @@ from adapters.subjects import REFERRALS
 from config.settings import Role
 from core import invariants
 from core.snapshot import state_hash
-from tests.adapters.engine.serving import LEG, Asker, Row, asker, now_ms, rebuilt_hash, running, until
+from tests.adapters.engine.serving import LEG, Asker, Row, asker, now_ms, pass_time, rebuilt_hash, running, until
 
+DELAY_MS = 15_000
+"""Longer than anything takes on a slow machine: it ends where a test says so."""
 WIRES = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
 HOME_AND_AWAY: Row = {"market_type": "1x2", "name": "Result", "selections": [["home", "A"], ["away", "B"]]}
 
@@ -87,9 +89,9 @@ async def test_a_bet_in_play_waits_and_is_told_what_has_become_of_it(fresh_nats:
 
     fixture: Row = {"name": "A - B", "sport": "football", "competition": "Cup", "start_ms": now_ms() - 10**6}
     prices: Row = {"selections": [["home", "A", 20_000], ["away", "B", 18_000]], "status": "active"}
-    market = HOME_AND_AWAY | prices | {"fixture": "f", "market": "m", "in_play": True, "delay_ms": 1_000}
+    market = HOME_AND_AWAY | prices | {"fixture": "f", "market": "m", "in_play": True, "delay_ms": DELAY_MS}
     async with (
-        running(fresh_nats) as service,
+        running(fresh_nats, limits__producer_silence_max_ms=10 * DELAY_MS) as service,
         staged(fresh_nats) as stage,
         asker(fresh_nats, Role.INGESTOR) as ingestor,
     ):
@@ -104,16 +106,17 @@ async def test_a_bet_in_play_waits_and_is_told_what_has_become_of_it(fresh_nats:
 
         async def offered() -> bool:
             image = await stage.gateway.ask("odds.get", {"fixture": "f", "market": "m"})
-            return bool(image.get("status") == "open" and image["delay_ms"] == 1_000)
+            return bool(image.get("status") == "open" and image["delay_ms"] == DELAY_MS)
 
         await until(offered)
         bet = stage.gateway.bet()
         pending = await stage.place(bet, wire)
         assert (pending["type"], pending["stage"]) == ("pending", "delayed")
-        assert pending["until_ms"] == pending["ts_ms"] + 1_000
+        assert pending["until_ms"] == pending["ts_ms"] + DELAY_MS
         assert await stage.status(bet) == "delayed"
         assert await stage.place(bet, wire) == pending
         assert (await stage.gateway.ask("account.get", {"customer": "anna"}))["reserved_m"] == 1_000
+        pass_time(service, DELAY_MS)
         notice = await stage.told()
         assert (notice["type"], notice["id"], notice["payout_m"]) == ("accepted", bet["id"], 2_000)
         assert notice["ts_ms"] >= pending["until_ms"]
@@ -124,6 +127,12 @@ async def test_a_bet_in_play_waits_and_is_told_what_has_become_of_it(fresh_nats:
         refused = stage.gateway.bet()
         assert (await stage.place(refused, wire))["type"] == "pending"
         await ingestor.client.publish("feed.p.1", feed("suspend", 5, fixture="f"))
+
+        async def suspended() -> bool:
+            return bool((await stage.gateway.ask("odds.get", {"fixture": "f", "market": "m"}))["status"] == "suspended")
+
+        await until(suspended)
+        pass_time(service, DELAY_MS)
         notice = await stage.told()
         assert (notice["type"], notice["id"], notice["reason"]) == ("rejected", refused["id"], "MARKET_SUSPENDED")
         assert await stage.place(refused, wire) == notice
@@ -155,9 +164,9 @@ async def test_a_bet_above_the_limit_goes_to_the_desk_and_comes_back_as_an_offer
 
 
 async def test_what_waits_is_decided_and_told_by_the_next_engine(fresh_nats: NatsServer) -> None:
-    bounds = {"limits__stake_max_m": 50_000, "limits__referral_ms": 3_000}
+    bounds = {"limits__stake_max_m": 50_000, "limits__referral_ms": DELAY_MS}
     async with running(fresh_nats, **bounds) as first, staged(fresh_nats) as stage:
-        delayed = stage.gateway.bet(legs=[await stage.market("f", delay_ms=3_000)])
+        delayed = stage.gateway.bet(legs=[await stage.market("f", delay_ms=DELAY_MS)])
         referred = stage.gateway.bet(legs=[await stage.market("g")], stake_m=80_000, refer=True)
         assert (await stage.place(delayed))["stage"] == "delayed"
         assert (await stage.place(referred))["stage"] == "referred"
@@ -166,6 +175,7 @@ async def test_what_waits_is_decided_and_told_by_the_next_engine(fresh_nats: Nat
             assert await first.ended == FENCED
             again = await stage.referred()
             assert (again["type"], again["id"], again["stake_m"]) == ("referral", referred["id"], 80_000)
+            pass_time(second, DELAY_MS)
             told = {notice["id"]: notice for notice in (await stage.told(), await stage.told())}
             assert told[delayed["id"]]["type"] == "accepted"
             assert told[referred["id"]]["reason"] == "REFERRAL_EXPIRED"

@@ -251,7 +251,7 @@ async def test_a_second_engine_takes_over_and_the_first_says_nothing_more(fresh_
         await client.prepare()
         await client.ask("bet.place", client.bet(id="b-1"))
         async with running(fresh_nats) as second:
-            assert await asyncio.wait_for(first.ended, 5) == FENCED
+            assert await asyncio.wait_for(first.ended, 20) == FENCED
             assert first.status.not_ready() == "another engine takes over"
             assert second.engine.book.term == 2
             answered = sum(first.status.metrics.answers.values())
@@ -274,7 +274,7 @@ async def test_an_engine_that_does_not_hear_is_stopped_by_the_fence(
         async with running(fresh_nats) as second:
             assert not first.ended.done()
             first._gateway.request("bet.place", "_INBOX_operator.first", JSON.encode(client.bet(id="b-1")))
-            assert await asyncio.wait_for(first.ended, 5) == FENCED
+            assert await asyncio.wait_for(first.ended, 20) == FENCED
             assert "b-1" in first.engine.book.bets  # decided in memory, and never said
             assert "b-1" not in second.engine.book.bets
             events = [
@@ -354,10 +354,13 @@ async def test_killed_and_started_again_every_answer_stands(fresh_nats: NatsServ
         await engine.log("ready")
         await client.prepare()
         bets = [client.bet() for _ in range(200)]
-        asked = [asyncio.ensure_future(client.ask("bet.place", bet, timeout_s=1)) for bet in bets]
+        asked = [asyncio.ensure_future(client.ask("bet.place", bet)) for bet in bets]
         await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
         engine.process.kill()
         await engine.process.wait()
+        await client.client.flush()  # what it could say has come
+        for each in asked:
+            each.cancel()
         first = await asyncio.gather(*asked, return_exceptions=True)
         again = await Process.start(environ)
         await again.log("ready")
