@@ -30,8 +30,8 @@ from core.engine import Engine
 from core.limits import Limits
 from core.messages.events import Event
 
-DEADLINE_S = 20.0
-"""For anything that takes a second at most on a quiet machine."""
+DEADLINE_S = 60.0
+"""For anything that takes two seconds at most on a quiet machine."""
 QUICK: Mapping[str, str] = {
     "TICTAC_LOG_FORMAT": "json",
     "TICTAC_JOURNAL_APPEND_TIMEOUT_MS": "500",

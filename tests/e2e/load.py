@@ -34,6 +34,8 @@ from tests.e2e.market import Markets
 
 ASK_S = 0.4
 """After that a gateway asks again."""
+QUESTION_S = 5.0
+"""After that a question is asked again: it, or its answer, was lost with whoever had it."""
 _PAUSE_S = 0.05
 """Before it asks again where nobody is there, or somebody is busy."""
 EXPIRES_MS = 300_000
@@ -157,7 +159,7 @@ class Load:
 
         async def answered() -> bool:
             with suppress(NatsTimeoutError, NoRespondersError):
-                reply = await self._gateway.request(subject, msgspec.json.encode(message), timeout=DEADLINE_S / 4)
+                reply = await self._gateway.request(subject, msgspec.json.encode(message), timeout=QUESTION_S)
                 if b'"BUSY"' not in reply.data:
                     found.append(msgspec.json.decode(reply.data, type=kind))
             return bool(found)

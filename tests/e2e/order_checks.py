@@ -95,14 +95,19 @@ async def orders_are_as_answered(load: Load) -> None:
     assert len(states) == sum(len(listed.orders) for listed in lists.values())
     assert states.keys() <= asks.taken.keys(), "an order that nobody was told of"
     await _asked_one_by_one(load, asks, states)
+    for customer in load.customers:
+        await _has_heard_all(floor, customer, lists[customer].sequence)
+        _told_as_it_is(floor, asks, customer, lists[customer])
     for order_id, state in states.items():
         _adds_up(floor, asks, order_id, state)
-    for follower in floor.orders.values():
-        await follower.catch_up()
-    for customer, follower in floor.orders.items():
-        assert follower.sequence == lists[customer].sequence, f"{customer} has missed something and cannot know"
-        _told_as_it_is(floor, asks, customer, lists[customer])
     await _books_are_held(load, states.values())
+
+
+async def _has_heard_all(floor: Floor, customer: str, sequence: int) -> None:
+    """His notices come another way than the answers: they may be a little later."""
+    follower = floor.orders[customer]
+    await follower.catch_up()
+    await until(lambda: follower.sequence == sequence, f"{customer} has missed something and cannot know")
 
 
 async def _lists(load: Load) -> dict[str, Orders]:
@@ -221,9 +226,7 @@ async def settled_as_answered(stack: Stack, load: Load, cash: Counter[str], resu
         plain[part.customer] += net_m(by_selection[part.selection], part, part.price)
     for customer in load.customers:
         await _came_to(load, customer, plain[customer], cash[customer])
-        cleared_ms = asks.cleared.get(customer, 0)
-        for order_id, held in floor.orders[customer].orders.items():
-            assert held["status"] == "done" or order_id in asks.gone_m or cleared_ms >= held["ts_ms"], held
+        await _has_heard_of_all_ends(floor, asks, customer)
     reader = floor.book.reader
     await until(
         lambda: (
@@ -249,6 +252,17 @@ async def _came_to(load: Load, customer: str, net: int, cash_m: int) -> None:
         return found == expected and all(each.status == "done" for each in listed.orders)
 
     await until(as_expected, lambda: f"{customer} at {expected}; he is at {seen}")
+
+
+async def _has_heard_of_all_ends(floor: Floor, asks: Asks, customer: str) -> None:
+    """But of those that he has taken back himself: these he knows from the answers."""
+    follower, cleared_ms = floor.orders[customer], asks.cleared.get(customer, 0)
+
+    def open_yet() -> list[Any]:
+        others = [held for order_id, held in follower.orders.items() if order_id not in asks.gone_m]
+        return [held for held in others if held["status"] != "done" and held["ts_ms"] > cleared_ms]
+
+    await until(lambda: not open_yet(), lambda: f"{customer} told of the end of {open_yet()}")
 
 
 def _journalled_as_answered(asks: Asks, record: Record) -> None:
