@@ -102,7 +102,15 @@ def wait(look: Callable[[], T | None], within_s: float, complaint: Callable[[], 
 
 
 def engine_of(pids: dict[int, str]) -> int:
-    return next(pid for pid in pids if b"adapters.cli\0engine" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    return next(pid for pid in pids if b"adapters.cli\0engine" in command_line(pid))
+
+
+def command_line(pid: int) -> bytes:
+    """Empty where the process has ended meanwhile: Postgres' come and go."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def assert_gone(pids: dict[int, str], within_s: float) -> None:

@@ -126,6 +126,7 @@ async def test_a_server_that_hangs_is_waited_for_and_nothing_is_stored_twice(tmp
     async with NatsServer(tmp_path / "nats") as server, writing(settings_of(server)) as w:
         w.add()
         await w.journal.settled()
+        before = w.journal.metrics.settled
         os.kill(server.pid, signal.SIGSTOP)
         try:
             w.add(5)
@@ -140,7 +141,7 @@ async def test_a_server_that_hangs_is_waited_for_and_nothing_is_stored_twice(tmp
         assert not w.journal.blocked
         assert w.delivered == [1, 6, 11]
         await w.check()
-        assert w.journal.metrics.settled == 1
+        assert w.journal.metrics.settled == before + 1
 
 
 @pytest.mark.parametrize("stored", [True, False], ids=["stored", "not-stored"])
@@ -153,6 +154,7 @@ async def test_an_append_cut_off_before_its_acknowledgement_is_stored_once(
         w = await Writer.open(settings_of(fresh_nats), client=client)
         w.add()
         await w.journal.settled()
+        before = w.journal.metrics.settled
         proxy.swallow_down, proxy.swallow_up = stored, not stored
         for _ in range(2):
             w.add()
@@ -167,7 +169,7 @@ async def test_an_append_cut_off_before_its_acknowledgement_is_stored_once(
         proxy.cut()
         await w.journal.settled()
         assert w.delivered == [1, 2, 3]
-        assert w.journal.metrics.settled == 1
+        assert w.journal.metrics.settled == before + 1
         await w.check()
         await w.close()
         await bus.close(looking)

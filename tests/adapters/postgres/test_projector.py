@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import time
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -136,7 +138,7 @@ async def test_two_projectors_apply_everything_once(fresh_database: str, journal
             journal.append(events[start : start + 10])
             await asyncio.sleep(0)
         await until(lambda: journal.events in {one.position.event_no, two.position.event_no}, "all projected")
-        assert {one.state, two.state} == {State.FOLLOWING, State.STANDBY}
+        await until(lambda: {one.state, two.state} == {State.FOLLOWING, State.STANDBY}, "one at work, one beside it")
     assert await differences(fresh_database, journal) == []
 
 
@@ -222,22 +224,26 @@ async def test_a_gap_in_the_journal_is_refused(fresh_database: str, journal: Fak
 
 
 async def test_the_loop_is_never_held_for_long(fresh_database: str, journal: FakeJournal) -> None:
-    """Longest turn while thousands of events are projected: the engine shares this loop."""
+    """Longest turn while thousands of events are projected: the engine shares this loop.
+
+    In this thread's own time: what other processes have of the processor meanwhile is not the projector's.
+    """
     world = World(velocity_bets_max=4_000)
     world.customer("ann", 10**9)
     world.market("match/winner", home=21_500, away=17_000)
     for number in range(4_000):
         world.bet("ann", 100, ("match/winner", "home", 21_500), id=f"bet-{number}")
     journal.fill(world.events, batch_events=500)
-    loop = asyncio.get_running_loop()
     longest = 0.0
+    gc.freeze()  # as the engine does: nor is a walk over all that other tests have left
     async with running(settings_of(fresh_database), journal) as projector:
         await until(lambda: projector.state is State.FOLLOWING, "connected")
         while projector.position.event_no < journal.events:
-            begun = loop.time()
+            begun = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, loop.time() - begun)
-    assert longest < 0.1, f"{longest * 1000:.1f} ms"  # 20 times what is expected: a loaded machine must not fail it
+            longest = max(longest, time.thread_time() - begun)
+    gc.unfreeze()
+    assert longest < 0.1, f"{longest * 1000:.1f} ms"  # 20 times what is expected
 
 
 @pytest.mark.parametrize("statement", ["UPDATE events SET type = 1", "DELETE FROM events", "TRUNCATE events CASCADE"])
