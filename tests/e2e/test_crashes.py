@@ -43,7 +43,8 @@ async def freeze_nats(stack: Stack, load: Load) -> None:
     os.kill(stack.nats.pid, signal.SIGSTOP)
     try:
         hung_s = 3 * stack.settings.journal.append_timeout_ms / 1000
-        await asyncio.sleep(hung_s / 3)
+        for _ in range(10):  # steps, so that all that came before is read, even if this process hangs in one of them
+            await asyncio.sleep(hung_s / 30)
         answers = len(load.first_answers)
         await asyncio.sleep(hung_s * 2 / 3)
         assert len(load.first_answers) == answers, "an answer from a journal that stands still"
