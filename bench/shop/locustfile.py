@@ -5,6 +5,7 @@
     one connection in the gateway's role
 
     locust -f bench/shop/locustfile.py --headless -u 200 -r 20 -t 5m
+    locust -f bench/shop/locustfile.py,bench/shop/matchnight.py -u 2000 -t 15m --processes 2
 
 Where NATS is, and the gateway's password, come from tictac's settings (TICTAC_NATS_URLS, TICTAC_NATS_GATEWAY_PASSWORD).
 Each run opens accounts of its own and pays in; what is on offer the customers find by themselves, on `odds.>`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -175,3 +176,32 @@ async def test_what_must_not_happen_makes_it_fail(tmp_path: Path, fresh_database
         assert ended.status == 1, ended.said
         assert ended.said.count(" does not add up: cash and stakes are ") == 1
         assert f"the money of {crowd.customer} does not add up" in ended.said
+
+
+TICKS = """
+import json, types
+from bench.shop.matchnight import MatchNight
+night, goals, ticks = MatchNight(), [], []
+options = types.SimpleNamespace(num_users=100, run_time=1000)
+environment = types.SimpleNamespace(parsed_options=options)
+for _ in range(2):
+    for now in range(0, 1001, 10):
+        told = lambda _: goals.append(now)
+        night.runner = types.SimpleNamespace(environment=environment, send_message=told)
+        night.get_run_time = lambda: now
+        ticks.append(night.tick())
+print(json.dumps([goals, ticks]))
+"""
+
+
+def test_a_night_has_its_goals_and_ends_and_the_next_one_too() -> None:
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", TICKS], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    goals, ticks = msgspec.json.decode(done.stdout)
+    assert goals == [360, 810] * 2
+    first, second = ticks[:101], ticks[101:]
+    assert first == second
+    assert first.index(None) == 100
+    assert {users for users, _ in first[:100]} == {40, 50, 60, 90, 100}
+    assert first[36] == [100, 20.0]
