@@ -55,7 +55,6 @@ def apply_cleared(book: Book, event: ev.ExchangeCleared) -> None:
     assert exchange is not None
     if event.why == Why.TURNED:
         exchange.in_play = True
-        exchange.closing = [name for name in reversed(market.selections) if on_close(exchange, name)]
     begin(book, market, event.why)
 
 
@@ -86,6 +85,8 @@ def begin(book: Book, market: Market, why: int) -> None:
     if exchange.why == Why.CLOSED:
         # A price that is made is the price of all its orders: backs may have taken it, their layers not yet.
         exchange.closing = [exchange.made.selection] if exchange.made is not None else []
+    elif why == Why.TURNED:
+        exchange.closing = [name for name in reversed(market.selections) if on_close(exchange, name)]
     exchange.clearing = [position for position in reversed(exchange.positions.values()) if position.resting]
     _queue(book, market, exchange)
 

@@ -20,7 +20,19 @@ from core.messages.answers import Done, Orders
 from core.messages.queries import GetOrders
 from core.messages.results import Result
 from core.messages.terms import ExchangeTerms
-from tests.core.exchange.trading import CASH_M, MATCH, NAMES, batch, exchange, floor, levels, order, placed, position
+from tests.core.exchange.trading import (
+    CASH_M,
+    MATCH,
+    NAMES,
+    batch,
+    exchange,
+    floor,
+    held,
+    levels,
+    order,
+    placed,
+    position,
+)
 from tests.core.world import NOON, World, dead_heat, half_lost, half_won, limits, lost, refused, replayed, void, won
 
 DAY = 86_400_000
@@ -96,6 +108,33 @@ def test_a_large_market_lapses_and_is_settled_in_slices_and_takes_no_orders_mean
     while world.tick():
         world.check()
     assert all(world.cash(name) == CASH_M for name in names)
+
+
+def _void_and_back(world: World) -> None:
+    world.settle(MATCH, void("home"), void("draw"), void("away"))
+    world.roll_back(MATCH)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        lambda world: world.desk(co.SuspendMarket, MATCH, lapse=True),
+        lambda world: _withdraw(world, "away"),
+        _void_and_back,
+    ],
+)
+def test_the_off_is_itself_whatever_orders_have_lapsed_for_before(before: Callable[[World], Any]) -> None:
+    world = floor("ann", "bob", starting_price=True)
+    before(world)
+    world.run()
+    world.desk(co.OpenMarket, MATCH)
+    placed(world, "ann", "home", "back", 50_000, 1_000, persistence="persist", id="rests")
+    placed(world, "ann", "home", "back", 0, 1_000, kind="on_close", id="closes")
+    placed(world, "bob", "home", "lay", 0, 2_000, kind="on_close")
+    world.desk(co.TurnInPlay, MATCH)
+    world.run()
+    assert (held(world, "rests").stake_m, held(world, "closes").matched_m) == (1_000, 1_000)
+    world.check()
 
 
 def test_a_market_turns_once_and_not_when_it_is_closed() -> None:
