@@ -59,13 +59,18 @@ def apply_cleared(book: Book, event: ev.ExchangeCleared) -> None:
 
 
 def apply_defined(book: Book, event: ev.MarketDefined) -> None:
-    """A market, new or changed; with another number of outcomes its positions can cost something else."""
+    """A market, new or changed; with other outcomes or another commission its positions come to something else."""
     known = book.fixtures[event.fixture].markets.get(event.market)
-    exchange = None if known is None else known.exchange
-    was = None if known is None or exchange is None else (known.winners, exchange.outcomes)
+    was = None if known is None else _hinges(known)
     markets.apply_market(book, event)
-    if known is not None and exchange is not None and was != (known.winners, exchange.outcomes):
+    if known is not None and was is not None and was != _hinges(known):
         reconsider(book, known)
+
+
+def _hinges(market: Market) -> tuple[int, int, int] | None:
+    """What of a market's definition decides what its positions come to; None: it is no exchange."""
+    exchange = market.exchange
+    return None if exchange is None else (market.winners, exchange.outcomes, exchange.terms.commission_bp)
 
 
 def apply_status(book: Book, event: ev.MarketStatusSet) -> None:

@@ -75,3 +75,19 @@ def test_what_the_house_has_laid_counts_until_its_market_is_settled_and_again_wh
         counted.append((market.selections["home"].payout_m, market.stakes_m))
     assert counted == [(3_000, 1_500), (0, 0), (3_000, 1_500), (0, 0)]
     assert snapshot.state_hash(snapshot.restore(snapshot.encode(world.book))) == snapshot.state_hash(world.book)
+
+
+def test_another_commission_is_that_of_whoever_has_won_already_too() -> None:
+    """What a position comes to does not hang on which came first: nor may a later correction find some at the old."""
+    world = World()
+    for name in ("ann", "bob"):
+        world.customer(name, 10_000)
+    exchange(world, commission_bp=200)
+    placed(world, "ann", "home", "back", 30_000, 1_000)
+    placed(world, "bob", "home", "lay", 30_000, 1_000)
+    world.settle(MATCH, won("home"))
+    assert world.cash("ann") == 11_960
+    exchange(world, commission_bp=500)
+    world.run()
+    assert world.cash("ann") == 11_900
+    world.check()
