@@ -139,8 +139,6 @@ class Customer(Struct, gc=False, eq=False):
     """(fixture, market) -> what he has there."""
     resting: int = 0
     """How many of his orders rest or wait."""
-    owed: Owed | None = None
-    """The book's, while his cash is below zero."""
     # Live.
     pace_ms: int = 0
     """Until when his bets so far have used up his pace (core/risk/limiting.py, velocity)."""

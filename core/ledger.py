@@ -190,13 +190,13 @@ def stake(book: Book, customer: Customer, event: ev.BetAccepted) -> None:
         customer.open_stakes_m += event.stake_m
 
 
-def expose(customer: Customer, change_m: int) -> None:
+def expose(book: Book, customer: Customer, change_m: int) -> None:
     """What `_exposed` says, without a list: each order and each fill comes here."""
     was_m = customer.cash_m
-    customer.cash_m = was_m - change_m
+    now_m = customer.cash_m = was_m - change_m
     customer.exposure_m += change_m
-    if customer.owed is not None:
-        owe(customer.owed, customer, was_m)
+    if was_m < 0 or now_m < 0:
+        owe(book.owed, customer, was_m)
 
 
 def _post(book: Book, customer: Customer, moves: list[Transfer]) -> None:
@@ -229,7 +229,6 @@ def owe(owed: Owed, customer: Customer, was_m: int) -> None:
     now_m, currency = customer.cash_m, customer.currency
     owed.customers += (now_m < 0) - (was_m < 0)
     owed.sums_m[currency] = owed.sums_m.get(currency, 0) + max(0, -now_m) - max(0, -was_m)
-    customer.owed = owed if now_m < 0 else None
 
 
 def cash_change(event: ev.Event) -> int:

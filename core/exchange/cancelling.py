@@ -180,7 +180,7 @@ def apply_cancelled(book: Book, event: ev.OrdersCancelled) -> None:
 def _settle_up(book: Book, exchange: Exchange, position: Position, event: ev.OrdersCancelled | ev.OrderReduced) -> None:
     """The exposure that goes with it; and a position that holds nothing is forgotten."""
     position.exposure_m += event.exposure_m
-    ledger.expose(position.customer, event.exposure_m)
+    ledger.expose(book, position.customer, event.exposure_m)
     book.traded[event.fixture, event.market] = position.market
     leave(exchange, position)
 

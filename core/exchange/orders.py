@@ -336,7 +336,7 @@ def apply_placed(book: Book, event: ev.OrderPlaced) -> None:
         book.remember(event.id, event.digest, event.ts_ms, report)
     if event.exposure_m:
         position.exposure_m += event.exposure_m
-        ledger.expose(customer, event.exposure_m)
+        ledger.expose(book, customer, event.exposure_m)
     if not position.orders:
         cancelling.leave(exchange, position)
     exchange.changed[event.selection] = None
@@ -402,7 +402,7 @@ def _fill(
     book.trades += 1
     if fill.exposure_m:
         position.exposure_m += fill.exposure_m
-        ledger.expose(position.customer, fill.exposure_m)
+        ledger.expose(book, position.customer, fill.exposure_m)
     if not order.stake_m:
         del position.resting[order.id]
         position.customer.resting -= 1
@@ -453,7 +453,7 @@ def apply_pending(book: Book, event: ev.OrderPending) -> None:
     customer.resting += 1
     positions.make(position, positions.rests(selection.id, order.side, positions.at_risk(order)))
     position.exposure_m += event.exposure_m
-    ledger.expose(customer, event.exposure_m)
+    ledger.expose(book, customer, event.exposure_m)
     note(book, order)
 
 
@@ -532,4 +532,4 @@ def close(book: Book, exchange: Exchange, order: Order, closed: ev.Closed, event
         book.trades += 1
         positions.make(position, positions.matched(event.selection, order.side, price, stake_m, CLOSE))
     position.exposure_m += closed.exposure_m
-    ledger.expose(position.customer, closed.exposure_m)
+    ledger.expose(book, position.customer, closed.exposure_m)

@@ -7,9 +7,10 @@ from typing import Any
 
 from core import snapshot
 from core.messages import commands as co
+from core.messages.answers import Cancelled
 from core.messages.commands import NamedSelection
 from core.messages.terms import ExchangeTerms
-from tests.core.exchange.trading import MATCH, exchange, placed
+from tests.core.exchange.trading import MATCH, exchange, floor, placed
 from tests.core.world import World, won
 
 
@@ -90,4 +91,16 @@ def test_another_commission_is_that_of_whoever_has_won_already_too() -> None:
     exchange(world, commission_bp=500)
     world.run()
     assert world.cash("ann") == 11_900
+    world.check()
+
+
+def test_who_is_found_to_owe_when_he_takes_an_order_back_is_reported() -> None:
+    """Backs of both of two cost what one can lose; with a third there is, before anybody has looked at his position."""
+    world = floor("ann", names=("home", "away"))
+    for selection, stake_m in (("home", 99_000), ("home", 1_000), ("away", 100_000)):
+        placed(world, "ann", selection, "back", 30_000, stake_m, id=f"{selection}-{stake_m}")
+    exchange(world, cross=False)
+    assert isinstance(world.command(co.CancelOrder, customer="ann", order="home-1000"), Cancelled)
+    assert world.cash("ann") == -99_000
+    assert (world.book.owed.customers, world.book.owed.sums_m) == (1, {"EUR": 99_000})
     world.check()
