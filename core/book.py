@@ -319,7 +319,7 @@ class Market(Struct, gc=False, eq=False):
     status: FeedStatus = FeedStatus.SUSPENDED
     in_play: bool = False
     suspended_ms: int = 0
-    """When it was last suspended, or said to be so, by feed or desk; 0: never."""
+    """When it was last suspended, or said to be so, by feed or desk, or its producer was lost; 0: never."""
     version: int = 0
     price_ms: int = 0
     """When the engine last heard its prices."""

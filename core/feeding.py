@@ -43,28 +43,31 @@ def hear(book: Book, limits: Limits, message: fe.FeedMessage, now_ms: int) -> Pr
             return None
         silent = now_ms - producer.last_ms > limits.producer_silence_max_ms
         if silent or message.sequence != producer.sequence + 1:
-            lose(book, producer)
+            lose(book, producer, now_ms)
     producer.sequence, producer.last_ms = message.sequence, now_ms
     return producer
 
 
-def lose(book: Book, producer: Producer) -> None:
-    """The producer is not believed until its next complete recovery: what it prices is closed, and shown so."""
+def lose(book: Book, producer: Producer, now_ms: int) -> None:
+    """The producer is not believed until its next complete recovery: what it prices is closed, and shown so.
+
+    What was not heard may have been a suspension, so whatever waits there meanwhile is refused as by one.
+    """
     if producer.up:
-        _touch_all(book, producer)
+        for market in _priced(book, producer):
+            market.suspended_ms = now_ms
+            book.touch(market)
     producer.up = producer.recovering = False
 
 
-def _touch_all(book: Book, producer: Producer) -> None:
-    for market in book.markets():
-        if market.source == producer.source:
-            book.touch(market)
+def _priced(book: Book, producer: Producer) -> Iterator[Market]:
+    return (market for market in book.markets() if market.source == producer.source)
 
 
 def recover_begin(book: Book, _: Limits, producer: Producer, message: fe.RecoveryBegin, now_ms: int) -> Taken:
     """All that the producer offers is closed until it is named again."""
-    del message, now_ms
-    lose(book, producer)
+    del message
+    lose(book, producer, now_ms)
     producer.epoch += 1
     producer.recovering = True
     yield from ()
@@ -75,7 +78,8 @@ def recover_end(book: Book, _: Limits, producer: Producer, message: fe.RecoveryE
     del message, now_ms
     if producer.recovering:
         producer.recovering, producer.up = False, True
-        _touch_all(book, producer)
+        for market in _priced(book, producer):
+            book.touch(market)
     yield from ()
 
 
@@ -313,4 +317,4 @@ def lose_silent(book: Book, limits: Limits, now_ms: int) -> None:
     """Producers that have been silent for too long are believed no more."""
     for producer in book.producers.values():
         if producer.up and now_ms - producer.last_ms > limits.producer_silence_max_ms:
-            lose(book, producer)
+            lose(book, producer, now_ms)

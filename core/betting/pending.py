@@ -86,7 +86,7 @@ def decided(book: Book, limits: Limits, pending: PendingBet, now_ms: int) -> ev.
 def _delayed(book: Book, limits: Limits, pending: PendingBet, now_ms: int) -> ev.Event:
     """The delay is over: all is checked again, and a suspension meanwhile refuses it, lifted or not (RULEBOOK 3)."""
     event = placing.decide(book, limits, pending.command, pending.digest, now_ms, pending)
-    if type(event) is ev.BetRejected and event.reason <= Rejection.MARKET_SUSPENDED:
+    if type(event) is ev.BetRejected and event.reason <= Rejection.PRODUCER_DOWN:
         return event
     for index, leg in enumerate(pending.command.legs):
         market = book.fixtures[leg.fixture].markets[leg.market]

@@ -189,7 +189,13 @@ def _by_the_desk(world: World) -> None:
     world.desk(co.OpenMarket, "derby/winner")
 
 
-@pytest.mark.parametrize("suspended", [_by_feed, _by_odds, _by_the_desk])
+def _by_what_was_not_heard(world: World) -> None:
+    """A message of its producer is lost, so it recovers; what the message said nobody knows."""
+    world.feed(fe.Heartbeat, sequence=1_000)
+    world.fed_market("derby/winner", home=20_000, away=18_000, message={"in_play": True, "delay_ms": 8_000})
+
+
+@pytest.mark.parametrize("suspended", [_by_feed, _by_odds, _by_the_desk, _by_what_was_not_heard])
 def test_a_suspension_meanwhile_refuses_it_though_it_was_lifted_in_time(
     world: World, suspended: Callable[[World], None]
 ) -> None:
@@ -231,6 +237,19 @@ def test_after_a_restart_a_bet_on_a_feed_that_has_not_recovered_is_refused(world
     reasons = [getattr(event, "reason", None) for event in rebuilt.tick(NOON + 8_000)]
     assert reasons == [None, 211]
     assert rebuilt.book.bets.keys() == {"b2"}
+
+
+def test_nor_is_one_accepted_whose_feed_has_recovered_since(world: WatchedWorld) -> None:
+    """What it said before the restart, a suspension perhaps, died with the engine."""
+    world.waiting("ann", 1_000, LIVE, id="b1")
+    after = World()
+    after.engine = _rebuilt(world)
+    after.engine.start("engine-2", "0.1.0", NOON)
+    after.wait(1_000)
+    after.fed_market("derby/winner", home=20_000, away=18_000, message={"in_play": True, "delay_ms": 8_000})
+    after.wait(7_000)
+    after.tick()
+    assert ended(after, "b1")[0] == "MARKET_SUSPENDED"
 
 
 @pytest.mark.parametrize(("limit", "reason"), [("market", "LIABILITY_MARKET"), ("customer", "LIABILITY_CUSTOMER")])
