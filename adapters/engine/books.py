@@ -153,10 +153,13 @@ class Books:
                 del exchange.changed[name]
             self._send_delta(key, market, levels, outbox, now_ms)
             looked = 1 + len(names)
+        self._forget_if_done(key, exchange)
+        return looked
+
+    def _forget_if_done(self, key: Key, exchange: Exchange) -> None:
         if _is_done(self._shown[key], exchange) and not exchange.changed:
             del self._shown[key]
             self._stale.pop(key, None)
-        return looked
 
     def _send_delta(
         self, key: Key, market: Market, levels: list[BookLevels], outbox: list[tuple[str, bytes]], now_ms: int
@@ -222,6 +225,7 @@ class Books:
             self._send_delta(key, market, levels, outbox, now_ms)
             if names:
                 self._stale[key] = names
+            self._forget_if_done(key, market.exchange)
         if not self._stale:
             self._near_far_due_ms = now_ms + self._settings.near_far_interval_ms
 
@@ -235,7 +239,7 @@ def _is_done(shown: _Shown, exchange: Exchange) -> bool:
     """Whether the market is over, and nothing rests in it any more: readers hold that, and need no more."""
     if shown.status not in _OVER or exchange.clearing or exchange.closing:
         return False
-    return not any(each.backs or each.lays for each in shown.books.values())
+    return not any(each.backs or each.lays or each.near or each.far for each in shown.books.values())
 
 
 def difference(held: BookLevels, now: BookLevels) -> BookLevels:

@@ -255,6 +255,20 @@ def test_after_a_start_a_market_that_is_over_is_shown_once_more() -> None:
     assert r.ask() == (last, [])
 
 
+def test_of_a_market_that_is_over_no_near_and_far_prices_are_left() -> None:
+    r = Rig({"near_far_interval_ms": 1_000}, starting_price=True)
+    for customer, side in (("anna", "back"), ("bob", "lay")):
+        trading.placed(r.world, customer, "home", side, 0, 500, kind="on_close")
+    reader = Reader()
+    assert all(reader.hear(message) for _ in range(2) for message in r.collect())
+    assert reader.books["home"][2:] == (20_000, 20_000)
+    r.world.settle(trading.MATCH, won("home"))
+    assert all(reader.hear(message) for message in (*r.collect(), *r.collect(1_000)))
+    assert (reader.head["status"], reader.books["home"]) == ("settled", ({}, {}, 0, 0))
+    r.world.book.traded["match", "winner"] = r.world.at(trading.MATCH)
+    assert r.collect() == []
+
+
 def test_who_asks_gets_an_image_behind_deltas_none_of_which_holds_more_books_than_one_of_a_turn() -> None:
     """A delta of all books of a large market would be larger than a message."""
     names = tuple(f"s{number}" for number in range(7))
