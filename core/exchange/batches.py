@@ -14,7 +14,6 @@ from core import ledger, markets
 from core.book import Book, Customer, Market, Order, Position
 from core.exchange import cancelling, orders, positions
 from core.exchange.orders import Step
-from core.exchange.positions import Change
 from core.limits import Limits
 from core.messages import answers as an
 from core.messages import commands as co
@@ -153,7 +152,7 @@ def _uncovered(book: Book, limits: Limits, market: Market, command: co.BatchOrde
     """
     customer = book.customers[command.customer]
     position = positions.of(market, customer.id) or Position(customer, market)
-    changes: list[Change] = []
+    planned = positions.after(position, ())
     gone: set[str] = set()
     placed: dict[str, int] = {}
     for index, instruction in enumerate(command.instructions):
@@ -166,7 +165,7 @@ def _uncovered(book: Book, limits: Limits, market: Market, command: co.BatchOrde
                 return Refusal(Rejection.ORDER_UNKNOWN, index)
             less_m = instruction.by_m if isinstance(instruction, co.Reduce) else order.stake_m
             kept_m = cancelling.at_risk_of(order, order.stake_m - less_m) if less_m < order.stake_m else 0
-            changes.append(positions.rests(order.selection.id, order.side, kept_m - positions.at_risk(order)))
+            positions.make(planned, positions.rests(order.selection.id, order.side, kept_m - positions.at_risk(order)))
             gone.add(order.id)
         if isinstance(instruction, co.Place | co.Replace):
             placing = (
@@ -184,8 +183,8 @@ def _uncovered(book: Book, limits: Limits, market: Market, command: co.BatchOrde
             if full is not None:
                 return full._replace(leg=index)
             risk_m = positions.open_m(asked.side, placing.price, placing.stake_m, on_close=placing.kind == "on_close")
-            changes.append(positions.rests(placing.selection, asked.side, risk_m))
-        refusal = orders.cover(customer, positions.exposure(position, changes) - position.exposure_m, now_ms)
+            positions.make(planned, positions.rests(placing.selection, asked.side, risk_m))
+        refusal = orders.cover(customer, positions.exposure(planned) - position.exposure_m, now_ms)
         if refusal is not None:
             return refusal._replace(leg=index)
     return None

@@ -78,11 +78,11 @@ def together(changes: Sequence[Change]) -> Change:
 def exposure(position: Position, changes: Sequence[Change] = ()) -> int:
     """What the worst outcome costs, at least 0, once these changes have been made; minor units."""
     if len(changes) > 1:
-        return exposure_with(_changed(position, changes), _UNCHANGED)
+        return exposure_with(after(position, changes), _UNCHANGED)
     return exposure_with(position, changes[0] if changes else _UNCHANGED)
 
 
-def _changed(position: Position, changes: Sequence[Change]) -> Position:
+def after(position: Position, changes: Sequence[Change]) -> Position:
     """What decides the exposure of a position, as it will be."""
     lines = {name: Line(line.back_m, line.lay_m, line.win_m) for name, line in position.lines.items()}
     changed = Position(position.customer, position.market, lines=lines)
@@ -101,7 +101,7 @@ def exposure_with(position: Position, change: Change) -> int:
     exchange = market.exchange
     assert exchange is not None
     if market.winners != 1:
-        return _exposure_of_many(position if change is _UNCHANGED else _changed(position, (change,)), exchange.outcomes)
+        return _exposure_of_many(position if change is _UNCHANGED else after(position, (change,)), exchange.outcomes)
     changed, more_win_m, more_staked_m, more_back_m, more_lay_m = change
     back_m = position.back_m + more_back_m
     staked_m = position.staked_m + more_staked_m

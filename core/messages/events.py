@@ -755,7 +755,7 @@ class Fill(Struct, frozen=True, gc=False, array_like=True):
     price: int
     stake_m: int
     exposure_m: int
-    """By how much the maker's exposure in the market changes."""
+    """By how much the maker's exposure in the market changes: all his fills by one order together, with the first."""
 
 
 class Cross(Struct, frozen=True, gc=False, array_like=True):

@@ -958,3 +958,19 @@ def test_a_larger_one_is_malformed(kind: type[Any], stake_m: int, taken: bool) -
     else:
         with pytest.raises(msgspec.ValidationError, match="stake_m"):
             msgspec.convert(asked, kind)
+
+
+def test_what_several_fills_of_a_maker_change_for_him_is_said_once() -> None:
+    """Else whoever takes 1 000 orders of one who has 500 selections has his exposure found 1 000 times over all."""
+    world = floor("ann", "bob", names=("home", "away"))
+    placed(world, "ann", "away", "lay", 20_000, 1_000)
+    placed(world, "bob", "away", "back", 20_000, 1_000)
+    for stake_m in (100, 300):
+        placed(world, "bob", "home", "back", 30_000, stake_m)
+    assert world.of("bob").exposure_m == 1_000
+    placed(world, "ann", "home", "lay", 30_000, 400)
+    event = world.events[-1]
+    assert isinstance(event, ev.OrderPlaced)
+    assert [(fill.stake_m, fill.exposure_m) for fill in event.fills] == [(100, -800), (300, 0)]
+    assert world.of("bob").exposure_m == 200
+    world.check()
