@@ -12,11 +12,11 @@ exact leaves it nothing, what is not leaves it a surplus, whoever wins.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import gcd, lcm, prod
+from math import gcd, lcm
 from typing import NamedTuple
 
 from core.exchange.ladder import Ladder, Side
-from core.units import PRICE_ONE, payout_down
+from core.units import MONEY_MAX, PRICE_ONE, payout_down
 
 
 class Offer(NamedTuple):
@@ -37,6 +37,10 @@ class Crossing(NamedTuple):
 
 NOTHING = Crossing(0, ())
 _BACK = Side.BACK
+_WHOLE = 1 << 96
+"""What chances are parts of."""
+_CERTAIN = PRICE_ONE * _WHOLE
+"""Divided by a price, its chance."""
 _TRIED = 64
 """Stakes that are tried, from the greatest down, times the offers: so nine in ten small orders of three are matched."""
 
@@ -44,21 +48,40 @@ _TRIED = 64
 def implied_price(prices: Sequence[int]) -> tuple[int, int] | None:
     """The price that is left for the last selection, exactly, as a fraction: 1 / (1 - sum of 1/p).
 
-    None: the others' prices leave nothing, as their chances add up to one or more. Every order in a market whose other
-    selections have one comes here, so it is counted in integers: payouts of equal stakes, not chances.
+    None: the others' prices leave nothing, as their chances add up to one or more. In integers: payouts of equal
+    stakes, not chances.
     """
-    payout = prod(prices)
+    payout = lcm(*prices)
     left = payout - PRICE_ONE * sum([payout // price for price in prices])
     return (PRICE_ONE * payout, left) if left > 0 else None
 
 
 def offered_price(ladder: Ladder, side: Side, prices: Sequence[int]) -> int | None:
-    """The implied price for a taker of this side, rounded against him; None: there is none on the ladder."""
+    """The implied price for a taker of this side, rounded against him; None: there is none on the ladder.
+
+    Every order in a market whose other selections have one comes here, and of 400 the payouts have thousands of digits.
+    So chances are added up first, each rounded down: where both bounds of the price are rounded alike, that is it.
+    """
+    least, most = _left(prices)
+    if least > 0:
+        price = _whole(side, _CERTAIN, most)
+        if price == _whole(side, _CERTAIN, least):
+            return ladder.against_taker(side, price)
     implied = implied_price(prices)
     if implied is None:
         return None
-    above, below = implied
-    return ladder.against_taker(side, above // below if side is _BACK else -(-above // below))
+    return ladder.against_taker(side, _whole(side, *implied))
+
+
+def _left(prices: Sequence[int]) -> tuple[int, int]:
+    """Between which bounds the chance is that is left for the last selection, as parts of `_WHOLE`."""
+    most = _WHOLE - sum([_CERTAIN // price for price in prices])
+    return most - len(prices), most
+
+
+def _whole(side: Side, above: int, below: int) -> int:
+    """A price rounded against its taker."""
+    return above // below if side is _BACK else -(-above // below)
 
 
 class Way:
@@ -71,13 +94,15 @@ class Way:
     __slots__ = ("_exact", "_least_m", "_prices", "_tried", "price", "side")
 
     def __init__(self, side: Side, price: int, prices: Sequence[int]) -> None:
-        implied = implied_price(prices)
-        assert implied is not None, prices
-        above, below = implied
-        assert price * below <= above if side is _BACK else price * below >= above, (price, implied)
+        least, most = _left(prices)
+        assert price * least <= _CERTAIN if side is _BACK else price * most >= _CERTAIN, (price, prices)
         self.side, self.price, self._prices = side, price, prices
-        self._exact = lcm(*[other // gcd(other, price) for other in prices])
-        """A multiple of it needs no rounding."""
+        self._exact = 1
+        """A multiple of it needs no rounding; past MONEY_MAX there is none."""
+        for other in prices:
+            self._exact = lcm(self._exact, other // gcd(other, price))
+            if self._exact > MONEY_MAX:
+                break
         self._least_m = -(-max(prices) // price) if side is _BACK else 1
         """Below it one of the makers would have nothing."""
         self._tried = max(1, _TRIED // len(prices))

@@ -142,6 +142,21 @@ def test_a_price_better_than_the_implied_one_is_our_bug() -> None:
         cross(LAY, 80, 33_500, [Offer(27_000, 100), Offer(30_000, 90)])
 
 
+@settings(max_examples=500)
+@given(st.sampled_from(Side), st.lists(st.sampled_from(FINEST.prices), min_size=1, max_size=40))
+@example(BACK, [30_000] * 3)
+@example(LAY, [1_500_000] * 99 + [34_000] * 1)
+@example(BACK, [5_000_000] * 399)
+@example(LAY, [5_000_000] * 399)
+@example(BACK, [5_000_000] * 500)
+@example(LAY, [5_000_000] * 398 + [50_000])
+@example(BACK, list(FINEST.prices[50_000:50_400]))
+def test_the_offered_price_is_the_exact_one_rounded_against_its_taker(side: Side, prices: list[int]) -> None:
+    exact = implied(prices)
+    expected = None if exact is None else FINEST.against_taker(side, exact)
+    assert offered_price(FINEST, side, prices) == expected
+
+
 OFFERS = st.lists(st.builds(Offer, st.sampled_from(CLASSIC.prices), st.integers(1, 10**7)), min_size=1, max_size=7)
 
 

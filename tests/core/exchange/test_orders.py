@@ -888,6 +888,20 @@ def test_behind_very_many_small_orders_one_is_still_found_and_they_cost_less_eac
     world.check()
 
 
+@pytest.mark.parametrize(("small", "status"), [(130, "matched"), (140, "resting")])
+def test_on_very_many_selections_fewer_small_orders_are_stepped_over(small: int, status: str) -> None:
+    """Each is as much work as there are selections: behind 200 of them, on 400, an order took half a second."""
+    names = tuple(f"s{number}" for number in range(61))
+    world = floor("ann", "bob", "eve", names=names, cross=True)
+    for _ in range(small):
+        order_id = placed(world, "eve", "s1", "back", 650_000, 100).id
+        world.command(co.ReduceOrder, customer="eve", order=order_id, by_m=99)
+    for name in names[1:]:
+        placed(world, "ann", name, "back", 650_000 if name == "s1" else 700_000, 1_000)
+    assert placed(world, "bob", "s0", "back", 60_000, 1_000).status == status
+    world.check()
+
+
 def test_his_own_order_is_not_stepped_over() -> None:
     world = _implying(("bob", "back", 30_000, 1))
     assert placed(world, "bob", "away", "back", 30_000, 5_000).status == "resting"
