@@ -60,8 +60,10 @@ def _time(pending: PendingBet) -> int:
 def due(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
     """What becomes of the bets whose time has come, by time, then by arrival; each event applied before the next."""
     while book.deciding and book.deciding[0][0] <= now_ms:
-        pending = book.pending.get(heappop(book.deciding)[-1])
-        if pending is not None and _time(pending) <= now_ms:
+        turn = heappop(book.deciding)
+        pending = book.pending.get(turn[-1])
+        # Of a bet that had other times before, an earlier turn may still be there: after a replay, which has no ticks.
+        if pending is not None and turn == _turn(pending):
             yield decided(book, limits, pending, now_ms)
 
 

@@ -399,6 +399,17 @@ def test_the_order_is_the_same_after_a_restart() -> None:
     assert rebuilt.book.bets.keys() == {"z"}
 
 
+def test_an_offer_has_its_turn_by_its_end_after_a_restart_too() -> None:
+    """Not by the moment at which the trader answered."""
+    world = stage(stake_max_m=1_500)
+    world.waiting("ann", 2_000, HOME, id="offered", refer=True)
+    world.judge("offered", "offer", stake_m=1_500, until_ms=NOON + 9_000)
+    world.waiting("ann", 1_000, RED, id="delayed")
+    rebuilt = _rebuilt(world)
+    decided = [getattr(event, "id", "") for event in rebuilt.tick(NOON + 10_000)]
+    assert decided == ["delayed", "offered"]
+
+
 def test_times_of_bets_that_wait_no_more_do_not_pile_up() -> None:
     world = World(stake_max_m=1_000, referral_ms=600_000, velocity_bets_max=10_000)
     world.customer("ann", 100_000)
