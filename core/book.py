@@ -279,6 +279,8 @@ class Market(Struct, gc=False, eq=False):
     setting: Setting | None = None
     selections: dict[str, Selection] = field(default_factory=dict)
     desk_suspended: bool = False
+    desk_suspended_ms: int = 0
+    """When the desk last suspended it, or said so; 0: never."""
     settled: bool = False
     """It has results."""
     cancels: tuple[tuple[int, int], ...] = ()
@@ -319,7 +321,7 @@ class Market(Struct, gc=False, eq=False):
     status: FeedStatus = FeedStatus.SUSPENDED
     in_play: bool = False
     suspended_ms: int = 0
-    """When it was last suspended, or said to be so, by feed or desk, or its producer was lost; 0: never."""
+    """The same of its feed."""
     version: int = 0
     price_ms: int = 0
     """When the engine last heard its prices."""
@@ -735,6 +737,8 @@ class Producer(Struct, gc=False, eq=False):
     up: bool = False
     asked_ms: int = 0
     """When it was last asked to recover."""
+    lost_ms: int = 0
+    """When it was last believed no more; at first, when it was first heard of since the engine started."""
 
 
 class Book:

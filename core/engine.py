@@ -78,8 +78,6 @@ class Engine:
         self.apply(event)
         for market in book.markets():
             market.version = book.term << 32
-            if not market.by_hand:
-                market.suspended_ms = event.ts_ms  # what its producer has said since is not known (feeding.lose)
             if market.exchange is not None and market.exchange.terms.house:
                 book.quoting[market.fixture.id, market.id] = market
         return event

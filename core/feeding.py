@@ -37,7 +37,7 @@ def hear(book: Book, limits: Limits, message: fe.FeedMessage, now_ms: int) -> Pr
         if len(book.producers) >= limits.producers_max:
             return Refusal(Rejection.TOO_MANY, limit=limits.producers_max, detail="producers")
         source = f"{message.provider}.{message.producer}"
-        producer = book.producers[key] = Producer(*key, source, message.sequence, now_ms)
+        producer = book.producers[key] = Producer(*key, source, message.sequence, now_ms, lost_ms=now_ms)
     elif type(message) is not fe.RecoveryBegin:
         if message.sequence <= producer.sequence:
             return None
@@ -49,19 +49,17 @@ def hear(book: Book, limits: Limits, message: fe.FeedMessage, now_ms: int) -> Pr
 
 
 def lose(book: Book, producer: Producer, now_ms: int) -> None:
-    """The producer is not believed until its next complete recovery: what it prices is closed, and shown so.
-
-    What was not heard may have been a suspension, so whatever waits there meanwhile is refused as by one.
-    """
+    """The producer is not believed until its next complete recovery: what it prices is closed, and shown so."""
     if producer.up:
-        for market in _priced(book, producer):
-            market.suspended_ms = now_ms
-            book.touch(market)
+        producer.lost_ms = now_ms
+        _touch_all(book, producer)
     producer.up = producer.recovering = False
 
 
-def _priced(book: Book, producer: Producer) -> Iterator[Market]:
-    return (market for market in book.markets() if market.source == producer.source)
+def _touch_all(book: Book, producer: Producer) -> None:
+    for market in book.markets():
+        if market.source == producer.source:
+            book.touch(market)
 
 
 def recover_begin(book: Book, _: Limits, producer: Producer, message: fe.RecoveryBegin, now_ms: int) -> Taken:
@@ -78,8 +76,7 @@ def recover_end(book: Book, _: Limits, producer: Producer, message: fe.RecoveryE
     del message, now_ms
     if producer.recovering:
         producer.recovering, producer.up = False, True
-        for market in _priced(book, producer):
-            book.touch(market)
+        _touch_all(book, producer)
     yield from ()
 
 

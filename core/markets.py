@@ -68,6 +68,16 @@ def _with_parts(market: Market, limits: Limits, now_ms: int) -> Refusal | None:
     return min(found, key=lambda refusal: refusal.reason, default=None)
 
 
+def interrupted(market: Market, since_ms: int) -> Refusal | None:
+    """What stopped betting on a market, or on a part of it, since then, though it may go on again; None: nothing."""
+    for each in (market, *(part.market for part in market.parts)):
+        if max(each.desk_suspended_ms, each.suspended_ms) >= since_ms:
+            return Refusal(Rejection.MARKET_SUSPENDED)
+        if each.producer is not None and not each.by_hand and each.producer.lost_ms >= since_ms:
+            return Refusal(Rejection.PRODUCER_DOWN)
+    return None
+
+
 def offered_status(market: Market, limits: Limits, now_ms: int) -> str:
     """A market's status in the words of the odds stream."""
     if market.closed_ms:
@@ -347,7 +357,7 @@ def apply_status(book: Book, event: ev.MarketStatusSet) -> None:
     market = book.fixtures[event.fixture].markets[event.market]
     market.desk_suspended = event.suspended
     if event.suspended:
-        market.suspended_ms = event.ts_ms
+        market.desk_suspended_ms = event.ts_ms
     book.touch(market)
 
 

@@ -189,6 +189,7 @@ class MarketRow(Struct, frozen=True, gc=False, array_like=True):
     exchange: ExchangeRow | None = None
     words: Words | None = None
     """None: nothing was said of it."""
+    desk_suspended_ms: int = 0
 
 
 class FixtureRow(Struct, frozen=True, gc=False, array_like=True):
@@ -529,6 +530,7 @@ def _market_row(market: Market) -> MarketRow:
         market.setting,
         None if market.exchange is None else _exchange_row(market.exchange),
         None if market.words == _NO_WORDS else market.words,
+        market.desk_suspended_ms,
     )
 
 
@@ -705,6 +707,7 @@ def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
         cancels=row.cancels,
         closed_ms=row.closed_ms,
         version=book.term << 32,
+        desk_suspended_ms=row.desk_suspended_ms,
     )
     if market.cut_off_ms:
         book.cut_offs.append((market.cut_off_ms, fixture.id, market.id))

@@ -17,7 +17,7 @@ from core import ledger, protection
 from core.betting import placing
 from core.book import Book, PendingBet, Selection
 from core.limits import Limits
-from core.markets import obstacle
+from core.markets import interrupted, obstacle
 from core.messages import commands as co
 from core.messages import events as ev
 from core.messages.rejections import Rejection
@@ -86,15 +86,19 @@ def decided(book: Book, limits: Limits, pending: PendingBet, now_ms: int) -> ev.
 
 
 def _delayed(book: Book, limits: Limits, pending: PendingBet, now_ms: int) -> ev.Event:
-    """The delay is over: all is checked again, and a suspension meanwhile refuses it, lifted or not (RULEBOOK 3)."""
+    """The delay is over: all is checked again, and a suspension meanwhile refuses it, lifted or not (RULEBOOK 3).
+
+    So does the loss of a producer: nobody knows what it would have said.
+    """
     event = placing.decide(book, limits, pending.command, pending.digest, now_ms, pending)
-    if type(event) is ev.BetRejected and event.reason <= Rejection.PRODUCER_DOWN:
+    reason = event.reason if type(event) is ev.BetRejected else Rejection.TOO_MANY
+    if reason <= Rejection.MARKET_SUSPENDED:
         return event
     for index, leg in enumerate(pending.command.legs):
         market = book.fixtures[leg.fixture].markets[leg.market]
-        if any(each.suspended_ms >= pending.asked.ts_ms for each in (market, *(part.market for part in market.parts))):
-            price = market.selections[leg.selection].price
-            refusal = Refusal(Rejection.MARKET_SUSPENDED, index, price)
+        refusal = interrupted(market, pending.asked.ts_ms)
+        if refusal is not None and refusal.reason < reason:
+            refusal = refusal._replace(leg=index, price=market.selections[leg.selection].price)
             return placing.rejected(limits, pending.command, pending.digest, now_ms, refusal, pending.customer, pending)
     return event
 

@@ -483,8 +483,8 @@ def due(book: Book, limits: Limits, now_ms: int) -> Iterator[ev.Event]:
             continue
         command = order.waits.command
         asked = read(book, limits, command, now_ms, order)
-        if not isinstance(asked, Refusal) and order.selection.market.suspended_ms >= order.ts_ms:
-            asked = Refusal(Rejection.MARKET_SUSPENDED)
+        if not isinstance(asked, Refusal):
+            asked = markets.interrupted(order.selection.market, order.ts_ms) or asked
         event = asked if isinstance(asked, Refusal) else _decide(asked, order.digest, now_ms)
         if isinstance(event, Refusal):
             reason = event.reason.value

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core import ledger
+from core import ledger, snapshot
 from core.engine import Engine
 from core.messages import commands as co
 from core.messages import events as ev
@@ -18,6 +18,7 @@ from core.messages import feed as fe
 from core.messages import queries as qu
 from core.messages.answers import Accepted, BetLegState, BetState, Done, Pending, Rejected, UsedLeg
 from core.messages.commands import PricePolicy
+from core.messages.rejections import Rejection
 from core.messages.results import EachWay
 from tests.core.world import ANY, NOON, WatchedWorld, World, journalled, limits, lost, refused, won
 
@@ -65,14 +66,15 @@ def ended(world: World, bet: str) -> tuple[str, int]:
 
 
 def test_a_bet_in_play_waits_its_stake_reserved_and_is_accepted_at_the_end(world: World) -> None:
-    assert world.place("ann", 1_000, LIVE, id="b1") == Pending("b1", NOON, "delayed", NOON + 8_000)
+    world.wait(1)
+    assert world.place("ann", 1_000, LIVE, id="b1") == Pending("b1", NOON + 1, "delayed", NOON + 8_001)
     assert money(world) == (99_000, 1_000, 0)
     world.wait(7_999)
     assert world.tick() == []
     world.wait(1)
     (event,) = world.tick()
     assert isinstance(event, ev.BetAccepted)
-    assert (event.ts_ms, event.id, event.stake_m, event.reserved_m) == (NOON + 8_000, "b1", 1_000, 1_000)
+    assert (event.ts_ms, event.id, event.stake_m, event.reserved_m) == (NOON + 8_001, "b1", 1_000, 1_000)
     assert money(world) == (99_000, 0, 1_000)
     assert world.state("b1").status == "open"
 
@@ -164,6 +166,7 @@ def _suspend_ann(world: World) -> None:
     ids=lambda each: each if isinstance(each, str) else "",
 )
 def test_what_happens_meanwhile_refuses_it(world: World, happens: Callable[[World], Any], reason: str) -> None:
+    world.wait(1)
     world.waiting("ann", 1_000, LIVE, id="b1")
     happens(world)
     assert money(world) == (99_000, 1_000, 0)
@@ -189,13 +192,51 @@ def _by_the_desk(world: World) -> None:
     world.desk(co.OpenMarket, "derby/winner")
 
 
-def _by_what_was_not_heard(world: World) -> None:
-    """A message of its producer is lost, so it recovers; what the message said nobody knows."""
+def _recovered(world: World) -> None:
+    world.feed(fe.RecoveryBegin)
+    world.image("derby/winner", message={"in_play": True, "delay_ms": 8_000}, home=20_000, away=18_000)
+    world.feed(fe.RecoveryEnd)
+
+
+def _by_a_gap(world: World) -> None:
     world.feed(fe.Heartbeat, sequence=1_000)
-    world.fed_market("derby/winner", home=20_000, away=18_000, message={"in_play": True, "delay_ms": 8_000})
+    world.wait(1_000)
+    _recovered(world)
 
 
-@pytest.mark.parametrize("suspended", [_by_feed, _by_odds, _by_the_desk, _by_what_was_not_heard])
+def _by_a_restart(world: World) -> None:
+    world.restart()
+    _recovered(world)
+
+
+@pytest.mark.parametrize("lost", [_by_a_gap, _by_a_restart])
+def test_a_producer_that_was_lost_meanwhile_refuses_it_though_it_has_recovered(
+    lost: Callable[[World], None],
+) -> None:
+    """Nobody knows whether it has suspended."""
+    world = stage()
+    world.wait(1)
+    world.waiting("ann", 1_000, LIVE, id="b1")
+    world.wait(4_000)
+    lost(world)
+    world.waiting("ann", 1_000, RED, id="b2")
+    world.wait(5_000)
+    world.tick()
+    assert world.send(qu.GetBet("b1")) == Rejected("b1", "PRODUCER_DOWN", leg=0, price=20_000)
+    assert world.state("b2").status == "open"
+
+
+def test_a_snapshot_knows_of_a_suspension_by_the_desk_that_was_lifted(world: World) -> None:
+    world.waiting("ann", 1_000, RED, id="b1")
+    world.wait(1_000)
+    world.desk(co.SuspendMarket, "cup/winner")
+    world.desk(co.OpenMarket, "cup/winner")
+    restored = Engine(world.engine.limits, snapshot.restore(snapshot.encode(world.book)))
+    decided = [getattr(event, "reason", None) for event in restored.tick(NOON + 5_000)]
+    assert decided == [Rejection.MARKET_SUSPENDED]
+
+
+@pytest.mark.parametrize("suspended", [_by_feed, _by_odds, _by_the_desk])
 def test_a_suspension_meanwhile_refuses_it_though_it_was_lifted_in_time(
     world: World, suspended: Callable[[World], None]
 ) -> None:
@@ -237,19 +278,6 @@ def test_after_a_restart_a_bet_on_a_feed_that_has_not_recovered_is_refused(world
     reasons = [getattr(event, "reason", None) for event in rebuilt.tick(NOON + 8_000)]
     assert reasons == [None, 211]
     assert rebuilt.book.bets.keys() == {"b2"}
-
-
-def test_nor_is_one_accepted_whose_feed_has_recovered_since(world: WatchedWorld) -> None:
-    """What it said before the restart, a suspension perhaps, died with the engine."""
-    world.waiting("ann", 1_000, LIVE, id="b1")
-    after = World()
-    after.engine = _rebuilt(world)
-    after.engine.start("engine-2", "0.1.0", NOON)
-    after.wait(1_000)
-    after.fed_market("derby/winner", home=20_000, away=18_000, message={"in_play": True, "delay_ms": 8_000})
-    after.wait(7_000)
-    after.tick()
-    assert ended(after, "b1")[0] == "MARKET_SUSPENDED"
 
 
 @pytest.mark.parametrize(("limit", "reason"), [("market", "LIABILITY_MARKET"), ("customer", "LIABILITY_CUSTOMER")])
