@@ -787,8 +787,9 @@ class Book:
         self.scoring: dict[str, Fixture] = {}
         """Fixtures whose markets are being graded."""
         self.answers: dict[str, Answered] = {}
-        self.expiring: tuple[deque[str], deque[str]] = (deque(), deque())
-        """Ids of `answers`, those of commands and those of payments, each in the order in which they are forgotten."""
+        self.expiring: tuple[deque[tuple[str, Answered]], deque[tuple[str, Answered]]] = (deque(), deque())
+        """`answers`, those of commands and those of payments, each in the order in which they are forgotten. One whose
+        id was used again, once it was past, stays until its turn."""
         self.settling: dict[tuple[str, str], Market] = {}
         """Markets with bets due."""
         self.voided: dict[str, Bet] = {}
@@ -829,21 +830,25 @@ class Book:
         if not command_id:
             return
         answers = self.answers
-        past = answers.pop(command_id, None)
-        if past is not None:
-            self.expiring[past.payment].remove(command_id)
+        answers.pop(command_id, None)
         for queue in self.expiring:
-            forgotten = 0
-            while forgotten < 2 and queue and answers[queue[0]].expires_ms <= ts_ms:
-                del answers[queue.popleft()]
-                forgotten += 1
+            for _ in range(2):
+                if queue and queue[0][1].expires_ms <= ts_ms:
+                    past_id, past = queue.popleft()
+                    if answers.get(past_id) is past:
+                        del answers[past_id]
         expires_ms = ts_ms + (self.payment_retention_ms if payment else self.retention_ms)
-        self.expiring[payment].append(command_id)
-        answers[command_id] = Answered(expires_ms, digest, answer, payment)
+        kept = answers[command_id] = Answered(expires_ms, digest, answer, payment)
+        self.expiring[payment].append((command_id, kept))
 
     def forgettable(self, now_ms: int) -> bool:
-        """Whether there is an answer that the next `remember` will forget."""
-        return any(queue and self.answers[queue[0]].expires_ms <= now_ms for queue in self.expiring)
+        """Whether the next `remember` makes room for the answer that it keeps."""
+        return any(queue and queue[0][1].expires_ms <= now_ms for queue in self.expiring)
+
+    @property
+    def answers_held(self) -> int:
+        """How many answers take memory."""
+        return sum(map(len, self.expiring))
 
     def markets(self) -> Iterator[Market]:
         """All markets, in the order of their definition within each fixture."""

@@ -119,7 +119,7 @@ class Engine:
             return self._refuse(command, content, Refusal(Rejection.DEADLINE_TOO_FAR, limit=latest_ms), now_ms)
         limits = self.limits
         if (
-            len(book.answers) >= limits.answers_max
+            book.answers_held >= limits.answers_max
             or len(book.bets) >= limits.bets_max
             or len(book.pending) >= limits.pending_max
         ):
@@ -159,7 +159,7 @@ class Engine:
     def _full(self, command: Any, now_ms: int) -> Refusal | None:
         """Whether a bound of memory is reached; not where this command's answer takes the place of one that is past."""
         book, limits = self.book, self.limits
-        if len(book.answers) >= limits.answers_max and not book.forgettable(now_ms):
+        if book.answers_held >= limits.answers_max and not book.forgettable(now_ms):
             return Refusal(Rejection.BUSY, limit=limits.answers_max, detail="answers kept")
         if type(command) is co.PlaceBet:
             if len(book.bets) >= limits.bets_max:

@@ -38,7 +38,8 @@ def check(book: Book) -> None:
     _check_orders(book)
     for key, market in book.settling.items():
         assert market.due, key
-    assert len(book.answers) == sum(len(queue) for queue in book.expiring)
+    standing = sum(book.answers.get(each) is answered for queue in book.expiring for each, answered in queue)
+    assert len(book.answers) == standing
 
 
 def _check_owed(book: Book) -> None:

@@ -381,7 +381,7 @@ def restore(chunks: Iterable[bytes]) -> Book:
             end = chunk
         else:
             _read(book, chunk)
-    if end is None or end.rows != _rows(book):
+    if end is None or end.rows != _rows(book, len(book.answers)):
         msg = "the snapshot is not whole"
         raise ValueError(msg)
     _finish(book, end)
@@ -396,9 +396,9 @@ def _read(book: Book, chunk: Chunk) -> None:
         raise ValueError(msg) from error
 
 
-def _rows(book: Book) -> int:
+def _rows(book: Book, answers: int) -> int:
     betting = len(book.fixtures) + len(book.bets) + len(book.pending) + len(book.orders)
-    return betting + len(book.customers) + len(book.answers) + len(book.reserves)
+    return betting + len(book.customers) + answers + len(book.reserves)
 
 
 def _chunks(book: Book) -> Iterator[Chunk]:
@@ -428,12 +428,17 @@ def _chunks(book: Book) -> Iterator[Chunk]:
         yield Positions(held)
     for resting in _slices(map(_order_row, book.orders.values())):
         yield Orders(resting)
-    for answers in _slices(_answer_row(*item) for item in book.answers.items()):
+    # How many there still are of those that are past is no part of the state (core/book.py, `remember`).
+    kept = 0
+    for answers in _slices(_answer_row(*item) for item in book.answers.items() if item[1].expires_ms > book.now_ms):
+        kept += len(answers)
         yield Answers(answers)
     for reserves in _slices(map(_reserve_row, book.reserves.values())):
         yield Reserves(reserves)
     settling_now = [(*key, len(market.due)) for key, market in book.settling.items()]
-    yield End(settling_now, _rows(book), list(book.scoring), [_clearing(market) for market in book.clearing.values()])
+    yield End(
+        settling_now, _rows(book, kept), list(book.scoring), [_clearing(market) for market in book.clearing.values()]
+    )
 
 
 def _clearing(market: Market) -> tuple[str, str, list[str], list[str]]:
@@ -850,8 +855,8 @@ def _read_pendings(book: Book, chunk: Pendings) -> None:
 
 def _read_answers(book: Book, chunk: Answers) -> None:
     for row in chunk.rows:
-        book.answers[row.id] = Answered(row.expires_ms, row.digest, row.answer, row.payment)
-        book.expiring[row.payment].append(row.id)
+        kept = book.answers[row.id] = Answered(row.expires_ms, row.digest, row.answer, row.payment)
+        book.expiring[row.payment].append((row.id, kept))
 
 
 def _read_reserves(book: Book, chunk: Reserves) -> None:

@@ -112,7 +112,7 @@ def _instructed(
     fills_max: int,
 ) -> Any:  # an event or a Refusal
     if isinstance(instruction, co.Place):
-        refusal = _taken_id(book, instruction.id)
+        refusal = _taken_id(book, instruction.id, now_ms)
         placing = _placing(command, instruction)
         return refusal or orders.decide_place(book, limits, placing, digest, now_ms, fills_max)
     order = cancelling.own(book, command.customer, instruction.order)
@@ -123,16 +123,18 @@ def _instructed(
         return cancelling.decide_cancel(book, limits, co.CancelOrder(*head, order.id), 0, now_ms)
     if isinstance(instruction, co.Reduce):
         return cancelling.decide_reduce(book, limits, co.ReduceOrder(*head, order.id, instruction.by_m), 0, now_ms)
-    refusal = _taken_id(book, instruction.id) or _outdated(market, command)
+    refusal = _taken_id(book, instruction.id, now_ms) or _outdated(market, command)
     replacing = co.ReplaceOrder(instruction.id, command.expires_ms, command.customer, order.id, instruction.price)
     return refusal or orders.decide_replace(book, limits, replacing, digest, now_ms, fills_max)
 
 
-def _taken_id(book: Book, order_id: str) -> Refusal | None:
+def _taken_id(book: Book, order_id: str, now_ms: int) -> Refusal | None:
     """An id that something else has."""
     if not (order_id.isascii() and order_id.isprintable()):
         return Refusal(Rejection.MALFORMED, detail="id: printable ASCII")
-    if order_id in book.orders or order_id in book.bets or order_id in book.pending or order_id in book.answers:
+    answered = book.answers.get(order_id)
+    kept = answered is not None and answered.expires_ms > now_ms
+    if kept or order_id in book.orders or order_id in book.bets or order_id in book.pending:
         return Refusal(Rejection.DUPLICATE_ID)
     return None
 
@@ -173,7 +175,7 @@ def _uncovered(book: Book, limits: Limits, market: Market, command: co.BatchOrde
                 if isinstance(instruction, co.Place)
                 else _replaced_in(command, instruction, order)
             )
-            asked = _taken_id(book, placing.id) or orders.read(book, limits, placing, now_ms, order)
+            asked = _taken_id(book, placing.id, now_ms) or orders.read(book, limits, placing, now_ms, order)
             if isinstance(asked, Refusal):
                 return asked._replace(leg=index)
             if order is not None and orders.waits(asked):

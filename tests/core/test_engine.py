@@ -341,7 +341,45 @@ def test_an_id_may_be_used_again_once_it_is_forgotten_even_for_a_payment(world: 
         world.wait(RETENTION)
         world.done(co.SetCustomerStatus, customer="ann", suspended=False, reason="")
         world.check()
-    assert list(world.book.expiring[True])[-1] == "x"
+    assert list(world.book.expiring[True])[-1][0] == "x"
+
+
+class _Compared(str):
+    """An id that counts with how many others it is compared."""
+
+    __slots__ = ()
+    times = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        _Compared.times += 1
+        return str.__eq__(self, other)
+
+
+def test_an_id_that_is_used_again_once_past_costs_what_others_cost() -> None:
+    """Nobody holds the engine up by going through his old ids backwards."""
+    world = World()
+    world.customer("ann")
+    fields = {"customer": "ann", "suspended": False, "reason": ""}
+    for number in range(1_000):
+        world.done(co.SetCustomerStatus, id=_Compared(number), **fields)
+    world.wait(RETENTION)
+    _Compared.times = 0
+    for number in reversed(range(1_000)):
+        world.done(co.SetCustomerStatus, id=_Compared(number), **fields)
+    assert _Compared.times < 20_000
+
+
+def test_ids_that_are_used_again_backwards_take_no_more_memory() -> None:
+    world = World(answers_max=100)
+    world.customer("ann")
+    fields = {"customer": "ann", "suspended": False, "reason": ""}
+    for _ in range(5):
+        for number in reversed(range(90)):
+            assert isinstance(world.command(co.SetCustomerStatus, id=f"x{number}", **fields), Done)
+            assert world.book.answers_held <= 100
+        world.check()
+        world.wait(RETENTION)
 
 
 def test_time_does_not_run_backwards(world: World) -> None:
