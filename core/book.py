@@ -269,6 +269,8 @@ class Market(Struct, gc=False, eq=False):
     cut_off_ms: int
     specifiers: dict[str, str] = field(default_factory=dict)
     each_way: EachWay | None = None
+    was_each_way: bool = False
+    """It is offered each-way, or was before: place parts may run on it."""
     delay_ms: int = 0
     parts: tuple[Selection, ...] = ()
     """Of a bet builder: what must win for its one selection to win."""

@@ -248,6 +248,7 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
         for part in market.parts:
             part.market.combinations.append(market)
     market.specifiers, market.each_way, market.delay_ms = event.specifiers, event.each_way, event.delay_ms
+    market.was_each_way = market.was_each_way or event.each_way is not None
     market.starting_price = event.starting_price
     market.name, market.group = event.name, event.group
     market.winners, market.cut_off_ms = event.winners, event.cut_off_ms

@@ -190,6 +190,7 @@ class MarketRow(Struct, frozen=True, gc=False, array_like=True):
     words: Words | None = None
     """None: nothing was said of it."""
     desk_suspended_ms: int = 0
+    was_each_way: bool = False
 
 
 class FixtureRow(Struct, frozen=True, gc=False, array_like=True):
@@ -536,6 +537,7 @@ def _market_row(market: Market) -> MarketRow:
         None if market.exchange is None else _exchange_row(market.exchange),
         None if market.words == _NO_WORDS else market.words,
         market.desk_suspended_ms,
+        market.was_each_way,
     )
 
 
@@ -725,6 +727,7 @@ def _market(book: Book, fixture: Fixture, row: MarketRow) -> Market:
         selection.starting_told = known.starting_told
         market.selections[known.id] = selection
     market.specifiers, market.each_way, market.delay_ms = row.specifiers, row.each_way, row.delay_ms
+    market.was_each_way = row.was_each_way or row.each_way is not None
     market.starting_price = row.starting_price
     market.setting = row.setting
     market.words = row.words or _NO_WORDS

@@ -219,7 +219,7 @@ def score_worst(fixture: Fixture) -> int:
 
 def patterns(market: Market) -> Patterns | None:
     """A market's place in its fixture's grid; one with place parts has none, they do not follow from the score."""
-    if market.each_way is not None:
+    if market.was_each_way:
         return None
     return grid.patterns(market.market_type, market.specifiers, list(market.selections))
 

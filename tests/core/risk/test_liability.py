@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from core import snapshot
 from core.messages import commands as co
 from core.messages import queries as qu
 from core.messages.results import EachWay, Result
-from tests.core.world import World, dead_heat, lost, void, won
+from tests.core.world import World, dead_heat, lost, replayed, void, won
 
 A, B, C = (("race/winner", name, price) for name, price in (("a", 20_000), ("b", 30_000), ("c", 50_000)))
 
@@ -228,6 +229,11 @@ def test_a_market_with_place_parts_does_not_follow_from_the_score() -> None:
     world.bet("ann", 1_000, ("match/result", "1", 50_000), each_way=True)
     world.tick()
     assert world.at("match/result").liability_m == world.book.fixtures["match"].liability_m == 4_000
+    # Nor where no more of them are taken.
+    world.defined("match/result", prices, market_type="match_result")
+    world.tick()
+    for book in (world.book, replayed(world.events), snapshot.restore(snapshot.encode(world.book))):
+        assert book.fixtures["match"].liability_m == book.liability_m == 4_000
     world.check()
 
 
