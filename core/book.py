@@ -715,6 +715,7 @@ class Quote(Struct, gc=False, eq=False):
     until_ms: int
     paid: tuple[tuple[int, int] | None, ...]
     """What each leg was to pay if it won: withdrawals change it (Rule 4)."""
+    made_ms: int
 
 
 class Answered(Struct, gc=False, eq=False):

@@ -6,7 +6,8 @@ removed in proportion; less the cash-out margin. Place parts likewise, by the pl
 the bet's terms, with as many winners as places; at the starting price a leg counts at the live one until that is known.
 
 A quote stands for a few seconds, whatever the price does, but not for a bet that pays less since a runner was
-withdrawn. It is kept live: after a restart there is none.
+withdrawn, nor where betting on an open leg was stopped meanwhile: something has happened that it does not know. It is
+kept live: after a restart there is none.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from core import ledger, protection
 from core.betting import lines
 from core.book import Bet, BetLeg, Book, Market, Quote
 from core.limits import Limits
-from core.markets import obstacle
+from core.markets import interrupted, obstacle
 from core.messages import answers as an
 from core.messages import commands as co
 from core.messages import events as ev
@@ -50,7 +51,7 @@ def quote(book: Book, limits: Limits, query: qu.GetCashOut, now_ms: int) -> an.A
     until_ms = now_ms + limits.cash_out_quote_ms
     book.quotes.pop(bet.id, None)
     _drop_old(book, now_ms)
-    book.quotes[bet.id] = Quote(query.share_bp, stake_m, offer_m, until_ms, _paid(bet))
+    book.quotes[bet.id] = Quote(query.share_bp, stake_m, offer_m, until_ms, _paid(bet), now_ms)
     return an.CashOutQuote(bet.id, query.share_bp, stake_m, offer_m, until_ms)
 
 
@@ -105,13 +106,17 @@ def _obstacle(bet: Bet, leg: BetLeg, limits: Limits, now_ms: int) -> Refusal | N
     """
     selection = leg.selection
     market = selection.market
-    is_open = liability.win_multiplier(bet, leg) is None
-    if is_open or (leg.place is not None and liability.place_multiplier(bet, leg) is None):
+    if _is_open(bet, leg):
         refusal = obstacle(market, limits, now_ms)
         if refusal is not None:
             return refusal._replace(price=selection.price)
         return None if selection.price else Refusal(Rejection.SELECTION_UNPRICED)
     return Refusal(Rejection.MARKET_CLOSED) if market.due else None
+
+
+def _is_open(bet: Bet, leg: BetLeg) -> bool:
+    is_open = liability.win_multiplier(bet, leg) is None
+    return is_open or (leg.place is not None and liability.place_multiplier(bet, leg) is None)
 
 
 def _expected(bet: Bet, leg: BetLeg, decided: Multiplier | None, place: EachWay | None) -> Multiplier:
@@ -159,6 +164,8 @@ def decide(book: Book, limits: Limits, command: co.CashOut, digest: int, now_ms:
     worth = value(bet, limits, now_ms)
     if isinstance(worth, Refusal):
         return worth
+    if any(_is_open(bet, leg) and interrupted(leg.selection.market, quoted.made_ms) for leg in bet.legs):
+        return Refusal(Rejection.CASH_OUT_CHANGED)
     customer = bet.customer
     return ev.BetCashedOut(
         now_ms, command.id, digest, customer.id, customer.currency, bet.id, quoted.stake_m, quoted.offer_m

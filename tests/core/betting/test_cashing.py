@@ -178,6 +178,21 @@ def test_a_quote_stands_though_the_price_moves() -> None:
     world.check()
 
 
+@pytest.mark.parametrize(("of", "path"), [("an open leg", "match/winner"), ("a decided leg", "final/winner")])
+def test_a_quote_does_not_outlive_a_stop_of_betting_on_an_open_leg(of: str, path: str) -> None:
+    """Else who has seen what it was for could sell at the value before that."""
+    world = stage()
+    bet = world.bet("ann", 10_000, HOME, RED)
+    world.settle("final/winner", won("red"))
+    quoted = offer(world, bet.id)
+    world.desk(co.SuspendMarket, path)
+    world.wait(1_000)
+    world.desk(co.OpenMarket, path)
+    answer = take(world, bet.id, quoted.offer_m)
+    assert isinstance(answer, Done) if of == "a decided leg" else refused(answer) == "CASH_OUT_CHANGED"
+    world.check()
+
+
 @pytest.mark.parametrize(("price", "taken"), [(40_000, False), (160_000, True)])
 def test_a_quote_does_not_stand_when_rule_4_takes_from_the_bet(price: int, taken: bool) -> None:  # noqa: FBT001
     """At 3/1 the withdrawn runner takes 25p, at 15/1 nothing."""
@@ -290,6 +305,7 @@ def test_what_stops_bets_stops_the_sale_of_one(
 ) -> None:
     world = stage(cash_out_quote_ms=60_000)
     world.fed_market("derby/winner", home=20_000, away=20_000)
+    world.wait(1)
     world.bet("ann", 1_000, ("derby/winner", "home", 20_000), HOME, id="b")
     quoted = offer(world, "b")
     happens(world)
