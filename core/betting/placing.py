@@ -342,8 +342,8 @@ def _wait(
 ) -> BetEvent:
     """The bet is to be decided later; its stake is reserved until then."""
     customer = slip.customer
-    if customer.pending >= limits.pending_customer_max:
-        full = Refusal(Rejection.TOO_MANY_PENDING, limit=limits.pending_customer_max)
+    full = _too_many(customer, limits)
+    if full is not None:
         return rejected(limits, command, digest, now_ms, full, customer, None)
     limiting.count(customer, limits, now_ms)
     why = refusal or Refusal(Rejection.MALFORMED)
@@ -363,6 +363,13 @@ def _wait(
         why.stake_m,
         why.detail,
     )
+
+
+def _too_many(customer: Customer, limits: Limits) -> Refusal | None:
+    """Whether as many of a customer's bets wait as may."""
+    if customer.pending < limits.pending_customer_max:
+        return None
+    return Refusal(Rejection.TOO_MANY_PENDING, limit=limits.pending_customer_max)
 
 
 def rejected(
@@ -505,7 +512,8 @@ def max_stake(book: Book, limits: Limits, query: GetMaxStake, now_ms: int) -> Ma
         return Refusal(Rejection.CUSTOMER_UNKNOWN).answer("")
     slip = protection.obstacle(customer, limits, now_ms) or read(book, limits, customer, query, now_ms)
     if type(slip) is Slip:
-        slip = limiting.too_fast(customer, limits, now_ms) or slip
+        waits = _too_many(customer, limits) if slip.delay_ms else None
+        slip = limiting.too_fast(customer, limits, now_ms) or waits or slip
     if type(slip) is Refusal:
         return slip.answer("")
     assert type(slip) is Slip

@@ -16,11 +16,11 @@ from core.messages import commands as co
 from core.messages import events as ev
 from core.messages import feed as fe
 from core.messages import queries as qu
-from core.messages.answers import Accepted, BetLegState, BetState, Done, Pending, Rejected, UsedLeg
+from core.messages.answers import Accepted, BetLegState, BetState, Done, MaxStake, Pending, Rejected, UsedLeg
 from core.messages.commands import PricePolicy
 from core.messages.rejections import Rejection
 from core.messages.results import EachWay
-from tests.core.world import ANY, NOON, WatchedWorld, World, journalled, limits, lost, refused, won
+from tests.core.world import ANY, NOON, WatchedWorld, World, journalled, leg, limits, lost, refused, won
 
 HOME = ("match/winner", "home", 20_000)
 RED = ("cup/winner", "red", 20_000)
@@ -369,6 +369,8 @@ def test_only_so_many_bets_of_one_customer_wait() -> None:
         world.waiting("ann", 100, RED)
     answer = world.place("ann", 100, RED, id="b3")
     assert answer == Rejected("b3", "TOO_MANY_PENDING", limit=2)
+    assert world.send(qu.GetMaxStake("ann", (leg(*RED),))) == Rejected("", "TOO_MANY_PENDING", limit=2)
+    assert isinstance(world.send(qu.GetMaxStake("ann", (leg(*HOME),))), MaxStake)
     assert isinstance(world.place("ann", 100, HOME), Accepted)
     assert isinstance(world.place("bob", 100, RED), Pending)
     world.wait(5_000)
