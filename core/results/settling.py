@@ -166,8 +166,7 @@ def apply_settled(book: Book, event: ev.BetSettled) -> None:
     bet = book.bets[event.bet]
     opens = (event.status == OPEN) - (event.was == OPEN)
     bet.status, bet.paid_m, bet.capped_m = event.status, event.paid_m, event.capped_m
-    book.voided.pop(bet.id, None)
-    book.quotes.pop(bet.id, None)
+    _looked_at(book, bet.id)
     customer = bet.customer
     ledger.post(book, customer, event)
     liability.rerun(book, bet)
@@ -177,6 +176,13 @@ def apply_settled(book: Book, event: ev.BetSettled) -> None:
         bonuses.settled(book, customer, event, bet)
     if opens:
         opened(book, bet, opens)
+
+
+def _looked_at(book: Book, bet_id: str) -> None:
+    """A bet agrees with what is known: a void has no more to be followed, and what was quoted for it before is past."""
+    book.voided.pop(bet_id, None)
+    book.tallies.pop(("", bet_id), None)
+    book.quotes.pop(bet_id, None)
 
 
 def opened(book: Book, bet: Bet, opens: int) -> None:
@@ -189,8 +195,7 @@ def opened(book: Book, bet: Bet, opens: int) -> None:
 
 def apply_advanced(book: Book, event: ev.BetAdvanced) -> None:
     """Only what runs on the other legs changes, and what the bet is worth."""
-    book.voided.pop(event.bet, None)
-    book.quotes.pop(event.bet, None)
+    _looked_at(book, event.bet)
     liability.rerun(book, book.bets[event.bet])
 
 

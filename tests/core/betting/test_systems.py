@@ -8,7 +8,7 @@ import pytest
 
 from core.messages import commands as co
 from core.messages import events as ev
-from core.messages.answers import Accepted, Answer, Rejected
+from core.messages.answers import Accepted, Answer, Done, Rejected
 from core.messages.commands import Leg
 from core.messages.events import BetStatus
 from core.messages.results import EachWay, Result
@@ -499,6 +499,21 @@ def test_a_void_of_a_leg_of_a_large_system_is_counted_over_several_ticks() -> No
     for number in range(1, RACES + 1):
         straight.settle(f"r{number}/win", *FIRST)
     assert (straight.cash("ann"), straight.book.bets["big"].paid_m) == (counted, bet.paid_m)
+
+
+def test_a_void_of_a_leg_that_is_void_already_leaves_no_count_behind_that_another_has_overtaken() -> None:
+    """There is room for so many counts; with all of it taken for ever no large system was settled any more."""
+    world = meeting()
+    for number in range(1, RACES):
+        world.settle(f"r{number}/win", *FIRST)
+    assert isinstance(world.desk(co.CancelMarket, f"r{RACES}/win", reason="fog"), Done)
+    for _ in range(3):
+        world.tick()
+    world.done(co.VoidBet, bet="big", leg=RACES - 1, reason="fog")
+    world.run()
+    assert world.book.bets["big"].status == WON
+    assert not world.book.tallies
+    world.check()
 
 
 def test_a_correction_of_another_leg_amid_the_count_is_not_mixed_up_with_it() -> None:
