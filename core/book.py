@@ -665,6 +665,16 @@ class Bet(Struct, gc=False, eq=False):
         """The part of the stake that was not sold."""
         return self.stake_m - self.cashed_out_stake_m
 
+    @property
+    def paid_max_m(self) -> int:
+        """The most that may be paid for what runs of it, its stake included: a maximum is the whole bet's, and what was
+        won by selling counts.
+        """
+        if not self.payout_max_m:
+            return UNLIMITED
+        won_m = max(0, self.payout_max_m - max(0, self.cashed_out_m - self.cashed_out_stake_m))
+        return won_m if self.free_bet else won_m + self.running_stake_m
+
     def markets(self) -> list[Market]:
         """The markets of its legs, each once: ways of a system may share one."""
         if self.system is None:

@@ -4,6 +4,7 @@ The offer is what the bet can be expected to pay: of each line its stake times w
 times, for each open leg, its price times the chance that it wins, which is one over the live price with the margin
 removed in proportion; less the cash-out margin. Place parts likewise, by the place prices that the live ones make at
 the bet's terms, with as many winners as places; at the starting price a leg counts at the live one until that is known.
+No more is offered than settlement could pay: the payout maximum is the whole bet's, however it is paid.
 
 A quote stands for a few seconds, whatever the price does, but not for a bet that pays less since a runner was
 withdrawn, nor where betting on an open leg was stopped meanwhile: something has happened that it does not know. It is
@@ -46,6 +47,7 @@ def quote(book: Book, limits: Limits, query: qu.GetCashOut, now_ms: int) -> an.A
     stake_m = payout_down(bet.running_stake_m, query.share_bp, SHARE_ONE)
     numerator, denominator = worth
     offer_m = payout_down(stake_m, numerator * (SHARE_ONE - limits.cash_out_margin_bp), denominator * SHARE_ONE)
+    offer_m = min(offer_m, payout_down(bet.paid_max_m, query.share_bp, SHARE_ONE))
     if not offer_m:
         return Refusal(Rejection.CASH_OUT_NOT_OFFERED, detail="it is worth nothing").answer(query.bet)
     until_ms = now_ms + limits.cash_out_quote_ms

@@ -57,8 +57,8 @@ def outcome(bet: Bet, counted_m: int | None = None) -> Outcome:
         return Outcome(VOID, returned_m) if found is _ALL_VOID else _UNDECIDED
     if not found:
         return _NOTHING
-    most_m = bet.payout_max_m + returned_m
-    if not bet.payout_max_m or found <= most_m:
+    most_m = bet.paid_max_m
+    if found <= most_m:
         return Outcome(WON, found)
     return Outcome(WON, most_m, min(found - most_m, UNLIMITED))  # starting prices have no end, the journal's numbers do
 

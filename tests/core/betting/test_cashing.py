@@ -12,6 +12,7 @@ from core.messages import events as ev
 from core.messages import feed as fe
 from core.messages import queries as qu
 from core.messages.answers import Accepted, Answer, CashOutQuote, Done, Rejected
+from core.messages.commands import NamedPrice
 from core.messages.events import BetStatus
 from core.messages.results import EachWay, Result
 from tests.core.world import NOON, World, half_lost, half_won, leg, lost, refused, void, won
@@ -395,6 +396,23 @@ def test_of_an_each_way_double_the_placed_leg_counts_as_what_it_has_paid() -> No
     world.settle("derby/win", Result("b", 1, position=1), Result("a", 0, position=2))
     # The win part is lost; of the place part 5.00 x 2, and 2 at 1/2.
     assert offer(world, bet.id).offer_m == 1_000
+    world.check()
+
+
+def test_the_payout_maximum_is_of_the_whole_bet_however_it_is_paid() -> None:
+    """Only a starting price can make a bet worth more than it was taken for."""
+    world = stage(payout_max_m=50_000)
+    legs = leg("final/winner", "red", 20_000, starting_price=True), leg("match/winner", "home", 25_000)
+    for name in ("sold", "half", "kept"):
+        assert isinstance(world.command(co.PlaceBet, id=name, customer="ann", stake_m=1_000, legs=legs), Accepted)
+    world.desk(co.SetStartingPrices, "final/winner", prices=(NamedPrice("red", 10_000_000),))
+    world.settle("final/winner", won("red"))
+    assert sell(world, "sold") == 51_000
+    assert sell(world, "half", 5_000) == 25_500
+    world.settle("match/winner", won("home"))
+    bets = world.book.bets
+    assert (bets["kept"].paid_m, bets["half"].paid_m) == (51_000, 25_500)
+    assert world.cash("ann") == 97_000 + 3 * 51_000
     world.check()
 
 
