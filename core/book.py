@@ -813,6 +813,8 @@ class Book:
         self.producers: dict[tuple[str, str], Producer] = {}
         self.cut_offs: list[tuple[int, str, str]] = []
         """Heap of (time, fixture, market): when markets close by the clock alone; some hold no more."""
+        self.cut_offs_max = 0
+        """Past so many those that hold no more are looked for."""
         self.quotes: dict[str, Quote] = {}
         """Bet -> its last cash-out quote."""
         self.tallies: dict[tuple[str, str], tuple[tuple[Any, ...], list[Tally]]] = {}

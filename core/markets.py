@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from core.book import DESK, Book, Exchange, Fixture, Level, Market, Selection
 from core.exchange.ladder import LADDERS
@@ -20,6 +20,8 @@ from core.units import PRICE_MIN
 
 _ACTIVE, _CLOSED = FeedStatus.ACTIVE, FeedStatus.CLOSED
 """Here once: each bet looks at them, and a look into an enumeration costs as much as ten at a name (0.1 us)."""
+_CUT_OFFS_PAST_MAX = 1_000
+"""Cut-offs that hold no more wait for their time, far off as it may be; past this and half, they go."""
 _OF_PARTS = frozenset({Rejection.MARKET_CLOSED, Rejection.MARKET_SUSPENDED, Rejection.CUT_OFF_PASSED})
 """What stops a bet builder with one of its parts; that it is priced well is its own producer's affair."""
 
@@ -253,7 +255,7 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
     market.name, market.group = event.name, event.group
     market.winners, market.cut_off_ms = event.winners, event.cut_off_ms
     if event.cut_off_ms:
-        heappush(book.cut_offs, (event.cut_off_ms, fixture.id, market.id))
+        _note_cut_off(book, market)
     for named in event.selections:
         selection = market.selections.get(named.id)
         if selection is None:
@@ -268,6 +270,20 @@ def apply_market(book: Book, event: ev.MarketDefined) -> None:
     elif market.gridded:
         fixture.grid = None  # its bets are gone, its place in the grid is still of its old selections
     book.touch(market)
+
+
+def _note_cut_off(book: Book, market: Market) -> None:
+    """Note when it closes; times that hold no more, and stand twice, go once they are as many as those that hold."""
+    heappush(book.cut_offs, (market.cut_off_ms, market.fixture.id, market.id))
+    if len(book.cut_offs) > book.cut_offs_max:
+        book.cut_offs = [each for each in dict.fromkeys(book.cut_offs) if _closes(book, *each)]
+        heapify(book.cut_offs)
+        book.cut_offs_max = 2 * len(book.cut_offs) + _CUT_OFFS_PAST_MAX
+
+
+def _closes(book: Book, cut_off_ms: int, fixture_id: str, market_id: str) -> bool:
+    market = find(book, fixture_id, market_id)
+    return isinstance(market, Market) and market.cut_off_ms == cut_off_ms
 
 
 def typed(book: Book, market: Market, market_type: str) -> None:

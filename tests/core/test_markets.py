@@ -124,6 +124,16 @@ def test_betting_ends_at_the_cut_off_and_no_earlier(world: World) -> None:
     assert _offered(world, "race/winner") == "closed"
 
 
+def test_cut_offs_that_were_changed_do_not_pile_up(world: World) -> None:
+    for number in range(3_000):
+        world.defined("race/winner", {"dobbin": 30_000}, cut_off_ms=NOON + 10**9 + number % 2)
+    assert len(world.book.cut_offs) <= 1_010
+    world.engine.take_touched()
+    world.wait(10**9 + 1)
+    world.tick()
+    assert world.at("race/winner") in world.engine.take_touched()
+
+
 def test_a_market_that_closes_by_the_clock_is_shown(world: World) -> None:
     world.market("race/winner", cut_off_ms=NOON + 1_000, dobbin=30_000)
     world.engine.take_touched()
