@@ -74,6 +74,8 @@ def starting_prices_event(
 ) -> ev.StartingPricesSet | Refusal:
     """The prices at the off, if they are of this market: those that are new."""
     selections, told = market.selections, said.told(book)
+    if len({each.selection for each in prices}) < len(prices):
+        return Refusal(Rejection.DEFINITION_NOT_VALID, detail="prices: a selection is named twice")
     for each in prices:
         if each.selection not in selections:
             return Refusal(Rejection.SELECTION_UNKNOWN, detail=each.selection)

@@ -517,6 +517,8 @@ def test_starting_prices_are_corrected() -> None:
     finish(world, "a")
     assert refused(off(world, a=60_000)) == "NOTHING_TO_CHANGE"
     assert refused(off(world, a=70_000, nobody=20_000)) == "SELECTION_UNKNOWN"
+    twice = NamedPrice("a", 60_000), NamedPrice("a", 70_000)
+    assert refused(world.desk(co.SetStartingPrices, PATH, prices=twice)) == "DEFINITION_NOT_VALID"
     assert bet.paid_m == 6_000
     off(world, a=70_000)
     assert (bet.paid_m, world.cash("ann")) == (7_000, 99_000 + 7_000)
