@@ -88,6 +88,7 @@ class FreeBet(Struct, array_like=True, gc=False, eq=False):
     price_min: int
     bet: str = ""
     """The bet that it stakes; empty: none."""
+    granted_ms: int = 0
 
 
 class Bonus(Struct, array_like=True, gc=False, eq=False):

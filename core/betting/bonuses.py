@@ -86,7 +86,10 @@ def _wager(book: Book, customer: Customer, bonus: Bonus, stake_m: int) -> None:
 
 
 def _restake(book: Book, customer: Customer, event: ev.BetSettled, bet: Bet) -> None:
-    """A void bet gives its token back; one that is void no more takes it again, if it is still there and not used."""
+    """A void bet gives its token back; one that is void no more takes it again, if it is still there and not used.
+
+    A token of the same name that was granted since is another.
+    """
     free_bet = customer.free_bets.get(bet.free_bet) if customer.free_bets is not None else None
     if free_bet is None:
         return
@@ -94,7 +97,7 @@ def _restake(book: Book, customer: Customer, event: ev.BetSettled, bet: Bet) -> 
         if free_bet.bet == bet.id:
             free_bet.bet = ""
             _ends(book, customer, free_bet.token, free_bet.ends_ms)
-    elif event.was == _VOID and not free_bet.bet:
+    elif event.was == _VOID and not free_bet.bet and free_bet.granted_ms <= bet.ts_ms:
         free_bet.bet = bet.id
 
 
@@ -158,7 +161,9 @@ def apply_free_bet(book: Book, event: ev.FreeBetGranted) -> None:
     customer = book.customers[event.customer]
     if customer.free_bets is None:
         customer.free_bets = {}
-    customer.free_bets[event.token] = FreeBet(event.token, event.stake_m, event.ends_ms, event.price_min)
+    customer.free_bets[event.token] = FreeBet(
+        event.token, event.stake_m, event.ends_ms, event.price_min, granted_ms=event.ts_ms
+    )
     book.granted += 1
     _ends(book, customer, event.token, event.ends_ms)
 

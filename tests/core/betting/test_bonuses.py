@@ -305,6 +305,18 @@ def test_a_correction_finds_no_token_where_it_has_ended(world: World, how: str) 
     world.check()
 
 
+def test_a_correction_leaves_another_token_of_the_same_name_alone(world: World) -> None:
+    _token(world, ends_ms=NOON + 10)
+    world.bet("ann", 1_000, HOME, free_bet="t1")
+    world.cancel("match/winner")
+    world.wait(10)
+    world.run()
+    _token(world, ends_ms=NOON + DAY)
+    world.roll_back("match/winner", "cancel")
+    assert _usable(world) == ["t1"]
+    world.check()
+
+
 def test_a_used_token_is_known_for_as_long_as_its_bet(world: World) -> None:
     _token(world, ends_ms=NOON + 100 * DAY)
     world.bet("ann", 1_000, HOME, free_bet="t1")
