@@ -5,16 +5,19 @@ per publish); this way takes 1.3 us (bench/lane.py), where a durable bet takes s
 of nats-py that the project uses is in this file; tests/adapters/engine/test_lane.py fails when it changes.
 
 What it is not: a client of its own. Connecting, logging in, reconnecting, re-subscribing, pings, JetStream and every
-message that is not for a lane's subscription (or has headers) stay with nats-py. There is no queue between socket and
-handler, so nothing is ever dropped as "slow consumer" on this side: the handler answers BUSY, and what it cannot take
-waits in TCP and the server.
+message that is not for a lane's subscription stay with nats-py. There is no queue between socket and handler, so
+nothing is ever dropped as "slow consumer" on this side: the handler answers BUSY, and what it cannot take waits in TCP
+and the server.
+
+Nobody can stop the reading by what he sends: headers are not looked at, nor need subjects be text. nats-py would read
+no more after either that is not UTF-8, and be deaf until the server's pings are missed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import structlog
 from nats.aio.client import Client
@@ -27,6 +30,9 @@ from adapters.metrics import seldom
 log = structlog.get_logger(__name__)
 Handler = Callable[[str, str, bytes], None]
 """Takes subject, reply subject (may be empty) and payload. What it raises ends the service."""
+_MESSAGE: Final = (b"MSG ", b"HMSG ")
+_ASCII: Final = bytes(range(128)) + b"?" * 128
+"""For a subject that is not UTF-8: it gets no longer, and becomes nobody's, since `?` is in no subject of ours."""
 
 
 class Lane:
@@ -55,7 +61,7 @@ class Lane:
 
     async def subscribe(self, subject: str, handler: Handler) -> Subscription:
         """Call `handler` with each message of the subject from now on, in the loop's turn in which it is read."""
-        # nats-py calls a future's set_result at once with each message it parsed itself, e.g. one with headers.
+        # nats-py calls a future's set_result at once with each message it parsed itself: before the next lines.
         sink = cast("asyncio.Future[Msg]", _Sink(self._parser, handler))
         subscription = await self._client.subscribe(subject, future=sink)
         self._parser.handlers[str(subscription._id)] = handler  # noqa: SLF001
@@ -137,12 +143,16 @@ class _Parser(Parser):
     def _handle_ours(self, data: bytes, at: int) -> int:
         """Handle the messages at the front that are for a lane's subscription; returns where another one begins."""
         handlers, size = self.handlers, len(data)
-        while data.startswith(b"MSG ", at):
+        while data.startswith(_MESSAGE, at):
             line_end = data.find(b"\r\n", at)
             if line_end < 0:
                 break
-            words = data[at + 4 : line_end].decode().split(" ")  # subject, subscription, [reply,] size
-            handler = handlers.get(words[1])
+            try:
+                line = data[at:line_end].decode()
+            except UnicodeDecodeError:
+                line = data[at:line_end].translate(_ASCII).decode()
+            words = line.split(" ")  # MSG, subject, subscription, [reply,] size; HMSG with the headers' size before it
+            handler = handlers.get(words[2])
             if handler is None:
                 break
             begin = line_end + 2
@@ -151,7 +161,9 @@ class _Parser(Parser):
                 break
             at = end + 2
             self.taken += 1
-            self.call(handler, words[0], words[2] if len(words) == 4 else "", data[begin:end])
+            if words[0] == "HMSG":
+                begin += int(words.pop(-2))
+            self.call(handler, words[1], words[3] if len(words) == 5 else "", data[begin:end])
         return at
 
     def call(self, handler: Handler, subject: str, reply: str, payload: bytes) -> None:
@@ -184,6 +196,6 @@ def _end(data: bytes, at: int) -> int:
     if line_end < 0:
         return -1
     end = line_end + 2
-    if data.startswith((b"MSG ", b"HMSG "), at):
+    if data.startswith(_MESSAGE, at):
         end += int(data[at:line_end].rpartition(b" ")[2]) + 2
     return end if end <= len(data) else -1

@@ -321,6 +321,38 @@ async def test_a_gateway_is_not_heard_elsewhere(world: World, subject: str) -> N
     assert "permissions violation for publish" in await asyncio.wait_for(said.get(), DEADLINE_S)
 
 
+def raw(subject: bytes, reply: bytes, headers: bytes = b"") -> bytes:
+    """A request in the server's own words, with whatever a client library would not send."""
+    size = b"%d %d" % (len(headers), len(headers) + 2) if headers else b"2"
+    return b"%bPUB %b %b %b\r\n%b{}\r\n" % (b"H" if headers else b"", subject, reply, size, headers)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        raw(b"bet.\xff\xfe", b"_INBOX_gateway.x"),
+        raw(b"bet.get", b"_INBOX_gateway.\xff" + b"\xfe" * 3_900),
+        raw(b"bet.get", "_INBOX_gateway.\u2028\x85\x0b\x00".encode()),
+        raw(b"bet.get", b"_INBOX_gateway.>"),
+        raw(b"bet.get", b"_INBOX_gateway..."),
+        raw(b"bet.get", b"_INBOX_gateway.x", b"NATS/1.0 \xff\xff\r\n\r\n"),
+        raw(b"bet.get", b"_INBOX_gateway.x", b"NATS/1.0 503\r\n\r\n"),
+        raw(b"bet.get", b"_INBOX_gateway.x", b"no headers"),
+        raw(b"bet.\xff\x0b", b"_INBOX_gateway.\x0c", b"NATS/1.0\r\n\xff: \xff\r\n\r\n"),
+    ],
+)
+async def test_no_subject_and_no_header_makes_the_engine_deaf(world: World, request_bytes: bytes) -> None:
+    lost = world.stack.engine.log.read_text().count("connection lost")
+    reader, writer = await asyncio.open_connection(HOST, world.stack.nats.port)
+    login = {"user": "gateway", "pass": world.stack.nats.password(Role.GATEWAY), "verbose": False, "headers": True}
+    writer.write(b"CONNECT " + json.dumps(login).encode() + b"\r\n" + request_bytes + b"PING\r\n")
+    async with asyncio.timeout(DEADLINE_S):
+        await reader.readuntil(b"PONG\r\n")
+    writer.close()
+    assert (await asked(world.gateway, "bet.get", b'{"bet":"nowhere"}'))["reason"] == "BET_UNKNOWN"
+    assert world.stack.engine.log.read_text().count("connection lost") == lost
+
+
 async def test_more_than_the_server_takes_ends_the_connection_and_nothing_else(world: World) -> None:
     reader, writer = await asyncio.open_connection(HOST, world.stack.nats.port)
     login = {"user": "gateway", "pass": world.stack.nats.password(Role.GATEWAY), "verbose": False}

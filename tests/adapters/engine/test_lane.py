@@ -73,7 +73,26 @@ async def test_a_message_with_headers_arrives_too(client: Client, other: Client)
     await other.publish(subject, b"three")
     await until(lambda: len(taken) >= 3)
     assert taken == [(subject, "", b"one"), (subject, "r", b"two"), (subject, "", b"three")]
-    assert lane.taken == 2
+    assert lane.taken == 3
+
+
+async def test_whatever_its_headers_and_subjects_are_a_message_is_handled_and_the_next_one_too(client: Client) -> None:
+    lane, taken = Lane(client, fail, PENDING), Taken()
+    number = (await lane.subscribe("odd.>", lambda *message: taken.append(message)))._id
+    await client._ps.parse(
+        b"HMSG odd.a %d r 16 17\r\nNATS/1.0 \xff\xff \r\n\r\n1\r\n" % number
+        + b"HMSG odd.b %d 10 11\r\nno headers2\r\n" % number
+        + b"HMSG odd.\xff %d 2 3\r\n\r\n3\r\n" % number
+        + b"MSG odd.\xff\xfe %d r.\xff 1\r\n4\r\n" % number
+        + "MSG odd.ä %d 1\r\n5\r\n".encode() % number
+    )
+    assert taken == [
+        ("odd.a", "r", b"1"),
+        ("odd.b", "", b"2"),
+        ("odd.?", "", b"3"),
+        ("odd.??", "r.?", b"4"),
+        ("odd.ä", "", b"5"),
+    ]
 
 
 async def test_the_rest_of_the_client_works_as_before(client: Client, other: Client) -> None:
