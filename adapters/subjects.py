@@ -15,6 +15,8 @@ BALANCES = "desk-balances"
 """Customers whose balance a resettlement has taken below zero."""
 INBOX = "_INBOX"
 """How every subject begins to which answers go (config/nats/tictac.conf gives each role an inbox of its own)."""
+ENGINE_INBOX = "_INBOX_engine."
+"""The one inbox that is nobody's who asks: engines speak to each other there, and are answered by JetStream."""
 
 _OUTSIDE = re.compile(r"[^A-Za-z0-9_:=|+-]")
 

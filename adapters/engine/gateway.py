@@ -29,7 +29,7 @@ from adapters.codec import UNREADABLE, WIRE_OF, MalformedError, Wire
 from adapters.engine.notices import Notices, Outbox
 from adapters.engine.publisher import Publisher
 from adapters.metrics import Metrics, seldom
-from adapters.subjects import INBOX
+from adapters.subjects import ENGINE_INBOX, INBOX
 from config.settings import Settings
 from core import invariants
 from core.engine import Engine
@@ -162,8 +162,9 @@ class Gateway:
     def request(self, subject: str, reply: str, payload: bytes) -> None:
         """A command or a query."""
         now_ms = self._now_ms or self._begin_turn()
-        # Anybody may name any subject to be answered on, and we may write to the journal's: only to inboxes.
-        if not reply.startswith(INBOX):
+        # Anybody may name any subject to be answered on, and we may write to the journal's: only to inboxes, and not to
+        # our own, where an answer would be taken for the word of an engine that takes over (takeover.py).
+        if not reply.startswith(INBOX) or reply.startswith(ENGINE_INBOX):
             self._unanswerable(subject, reply)
             return
         if len(payload) > self._bytes_max:

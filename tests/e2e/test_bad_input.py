@@ -296,7 +296,9 @@ async def counted(world: World, name: str, before: float) -> None:
     await until(more, f"{name} above {before}")
 
 
-@pytest.mark.parametrize("reply", ["", "journal.0", "odds.F0.result", "feed.tiny.live", "bet.place"])
+@pytest.mark.parametrize(
+    "reply", ["", "journal.0", "odds.F0.result", "feed.tiny.live", "bet.place", "_INBOX_engine.takeover.0"]
+)
 async def test_answers_go_to_inboxes_only(world: World, reply: str) -> None:
     js = (await world.stack.connect(Role.AUDITOR)).jetstream()
     stored = await journal.last_sequence(js, world.stack.settings.journal.stream)
