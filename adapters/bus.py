@@ -28,7 +28,8 @@ async def connect(settings: Settings, role: Role, *, name: str = "") -> Client:
     """A connection of the role. `name` is what the server's monitoring shows. Raises BusError."""
     bounds, password = settings.nats, settings.nats.password(role)
     said = _Said(role)
-    client = Client()
+    client = _Connection()
+    client.said = said
     try:
         await client.connect(
             list(bounds.urls),
@@ -59,6 +60,8 @@ async def connect(settings: Settings, role: Role, *, name: str = "") -> Client:
 
 async def close(client: Client) -> None:
     """Send what is underway, within `nats.drain_timeout_ms`, and go."""
+    if isinstance(client, _Connection):
+        client.said.connected = False  # that it ends is nothing to report: a log at night is read for what went wrong
     # Its search for a server that is away may overhear the cancellation, and would go on to its last attempt.
     client.options["max_reconnect_attempts"] = 1
     try:
@@ -93,6 +96,10 @@ class _Said:
                 self._log.info(what)
 
         return report
+
+
+class _Connection(Client):
+    said: _Said
 
 
 def _explain(settings: Settings, role: Role, error: Exception) -> str:

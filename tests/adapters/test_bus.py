@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters import bus
 from adapters.bus import BusError
@@ -19,6 +20,13 @@ async def test_each_role_connects_with_its_own_inbox(nats_server: NatsServer, ro
     await bus.close(client)
     assert client.is_closed
     await bus.close(client)
+
+
+async def test_a_connection_that_is_closed_says_nothing_of_its_end(nats_server: NatsServer) -> None:
+    with capture_logs() as logged:
+        client = await bus.connect(settings_of(nats_server), Role.AUDITOR)
+        await bus.close(client)
+    assert logged == []
 
 
 async def test_a_client_whose_server_is_away_is_closed_at_once(tmp_path: Path) -> None:
