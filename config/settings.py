@@ -38,6 +38,8 @@ Bytes = Annotated[int, Meta(ge=1024, le=1 << 50)]
 MessageBytes = Annotated[int, Meta(ge=1024, le=1_000_000)]
 Milliseconds = Annotated[int, Meta(ge=1, le=10**11)]
 Url = Annotated[str, Meta(pattern=r"^(nats|tls|wss?)://\S+$")]
+PostgresUrl = Annotated[str, Meta(pattern=r"^(postgres(ql)?://\S*)?$")]
+RedisUrl = Annotated[str, Meta(pattern=r"^((rediss?|unix)://\S+)?$")]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Chance = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
@@ -116,7 +118,7 @@ class Gateway(_Section, frozen=True):
 
 
 class Postgres(_Section, frozen=True):
-    url: str
+    url: PostgresUrl
     pool_max: Annotated[int, Meta(ge=1, le=100)]
     connect_timeout_ms: Milliseconds
     statement_timeout_ms: Milliseconds
@@ -150,7 +152,7 @@ class Publisher(_Section, frozen=True):
 
 
 class Redis(_Section, frozen=True):
-    url: str
+    url: RedisUrl
     interval_ms: Milliseconds
     image_ttl_ms: Milliseconds
     pipeline_max: Count
