@@ -84,9 +84,9 @@ async def serve(settings: Http, process: Process) -> web.AppRunner:
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
-    except OSError:
+    except OSError as error:
         await runner.cleanup()
-        raise
+        raise OSError(f"http.host {settings.host}, http.port {settings.port}: {error.strerror or error}") from error
     return runner
 
 

@@ -146,8 +146,9 @@ async def test_the_state_is_told_with_its_hash(get: Get, process: Process) -> No
 
 async def test_a_port_that_is_taken_is_an_error_at_the_start(process: Process) -> None:
     runner = await http.serve(Http(host="127.0.0.1", port=0), process)
-    with pytest.raises(OSError, match="in use"):
-        await http.serve(Http(host="127.0.0.1", port=runner.addresses[0][1]), process)
+    port = runner.addresses[0][1]
+    with pytest.raises(OSError, match=rf"http.host 127.0.0.1, http.port {port}: .*in use"):
+        await http.serve(Http(host="127.0.0.1", port=port), process)
     await runner.cleanup()
 
 
