@@ -41,7 +41,7 @@ class Metrics:
         self.feed: Counter[str] = Counter()
         """Feed messages taken, by type."""
         self.feed_refused: Counter[str] = Counter()
-        """Feed messages that were not taken, by why: malformed, subject, overload."""
+        """Feed messages that were not taken, by why: malformed, subject, clock, overload."""
         self.unanswerable = 0
         """Requests with no reply subject, or with one that is not an inbox."""
         self.odds: Counter[str] = Counter()

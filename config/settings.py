@@ -171,6 +171,7 @@ class Feed(_Section, frozen=True):
     replicas: Annotated[int, Meta(ge=1, le=5)]
     message_bytes_max: MessageBytes
     pending_max: Count
+    ahead_max_ms: Milliseconds
 
 
 class Ingest(_Section, frozen=True):

@@ -214,6 +214,9 @@ class Gateway:
             # Permissions are by subject: who may publish for one producer must not speak for another.
             self._feed_refused("subject", subject, f"speaks for {message.provider}.{message.producer}"[:200])
             return
+        if message.ts_ms > now_ms + self._settings.feed.ahead_max_ms:
+            self._feed_refused("clock", subject, f"ts_ms is {message.ts_ms - now_ms} ms ahead")
+            return
         metrics.feed[type(message).__name__] += 1
         passed_over, events = self.engine.execute(message, now_ms)
         if events:

@@ -244,6 +244,19 @@ async def test_a_price_from_the_feed_is_bet_on() -> None:
     assert r.metrics.feed == {"RecoveryBegin": 1, "FixtureChange": 1, "MarketImage": 1, "RecoveryEnd": 1}
 
 
+async def test_what_is_said_by_a_clock_that_is_hours_ahead_is_a_gap_and_not_news_for_hours() -> None:
+    r = await rig()
+    await recovered(r)
+    hours_ahead = {"ts_ms": NOW + 5 * 3_600_000}
+    change = {"market": "m", "status": "active", "in_play": True, "prices": [["a", 90_000]]}
+    r.gateway.feed("feed.p.1", "", feed("odds_change", 5, fixture="g", markets=[change], **hours_ahead))
+    r.gateway.feed("feed.p.1", "", feed("heartbeat", 6, ts_ms=NOW))
+    await r.turn()
+    assert r.metrics.feed_refused == {"clock": 1}
+    leg = LEG | {"fixture": "g", "price": 90_000}
+    assert (await r.ask("bet.place", r.bet(legs=[leg])))["reason"] == "PRODUCER_DOWN"  # until it has told all anew
+
+
 @pytest.mark.parametrize(
     ("subject", "payload", "why"),
     [
