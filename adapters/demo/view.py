@@ -180,7 +180,7 @@ def _price(price: Price, width: int, *, open_: bool) -> Text:
     if not price.name:
         return Text(" " * width)
     shown = price_decimal(price.price) if price.price else "-"
-    shown = shown[:-2] if shown.endswith("00") and len(shown) > 6 else shown
+    shown = shown.removesuffix(".00") if len(shown) > 6 else shown
     arrow, style = _MOVES[price.move]
     text = Text(_fit(price.name, width - len(shown) - 3) + " ", "" if open_ else "dim")
     text.append(shown, (style or "bold") if open_ else "dim strike")

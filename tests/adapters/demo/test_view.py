@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from adapters.demo.figures import Figures
+from adapters.demo.figures import Figures, Price
 from adapters.demo.view import line, render
 from tests.adapters.demo_figures import exchange_night, figures
 
@@ -71,6 +71,14 @@ def test_a_wide_screen_shows_each_market_in_one_line() -> None:
     rows = [row for row in drawn(figures(), 160, 45) if "Newcastle" in row and "6f Hcap" in row]
     assert rows
     assert all(re.search(r"Fast Deal\s+3\.25.*Lucky Lodge\s+5\.80▲.*Zip\s+12\.00.*900", row) for row in rows)
+
+
+def test_a_price_of_a_thousand_has_no_point_at_its_end() -> None:
+    shown = figures()
+    hot = replace(shown.hot[0], prices=[Price("Outsider", 10_000_000), Price("Favourite", 10_100)])
+    text = "\n".join(drawn(replace(shown, hot=[hot]), 200, 60))
+    assert re.search(r"Outsider +1000 ", text)
+    assert re.search(r"Favourite +1\.01 ", text)
 
 
 def test_a_tall_screen_shows_the_kinds_of_bets() -> None:
