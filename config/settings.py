@@ -21,6 +21,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -321,12 +322,18 @@ class _Layers:
 
     def settings(self) -> Settings:
         try:
-            return msgspec.convert(self._values, Settings)
+            settings = msgspec.convert(self._values, Settings)
         except msgspec.ValidationError as error:
             match = re.fullmatch(r"(.*?) - at `\$\.([a-z_.]+)(\[.*)?`", str(error))
             reason, dotted = (match[1], match[2]) if match else (str(error), "settings")
             got = _got(self._get(dotted))
             raise SettingsError(f"{dotted}: {reason}{got} (from {self.sources.get(dotted, DEFAULTS)})") from error
+        for url in settings.nats.urls:
+            try:
+                urlsplit(url).port  # noqa: B018  # looks whether it is one
+            except ValueError as error:
+                raise SettingsError(f"nats.urls: {error} (from {self.sources.get('nats.urls', DEFAULTS)})") from error
+        return settings
 
     def _get(self, dotted: str) -> object:
         section, _, name = dotted.partition(".")

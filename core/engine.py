@@ -33,6 +33,7 @@ Known = Bet | PendingBet | Order | Answered
 Decided = tuple[an.Answer | None, Sequence[ev.Event]]
 _NOTHING: tuple[ev.Event, ...] = ()
 _encode = msgspec.msgpack.Encoder().encode
+_KNOWN = Rejection.NOTHING_TO_CHANGE
 _RECOVERY_PAUSE_MS = 5_000
 """A producer that does not recover is asked again after this: half the interval of its heartbeats."""
 _TIGHTENED_MAX = 20
@@ -202,7 +203,9 @@ class Engine:
         return [self.apply(event) for event in settling.review_voided(self.book, self.limits, bet, now_ms)]
 
     def _feed(self, message: fe.FeedMessage, now_ms: int) -> Decided:
-        """A feed message; the answer, for log and metrics, is the first thing in it that was passed over."""
+        """A feed message; the answer, for log and metrics, is the first thing in it that was passed over, of what was
+        known already only if there is nothing else.
+        """
         book, limits = self.book, self.limits
         producer = feeding.hear(book, limits, message, now_ms)
         if producer is None:
@@ -213,7 +216,8 @@ class Engine:
         refused = None
         for taken in feeding.TAKERS[type(message)](book, limits, producer, message, now_ms):
             if isinstance(taken, Refusal):
-                refused = refused or taken
+                if refused is None or refused.reason is _KNOWN:
+                    refused = taken
             else:
                 self.apply(taken)
                 events.append(taken)

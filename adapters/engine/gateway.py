@@ -38,8 +38,10 @@ from core.messages.commands import PlaceBet, PlaceOrder
 from core.messages.events import Event
 from core.messages.feed import RecoverRequest
 from core.messages.queries import GetBet, GetBook, GetOdds, GetOrder, GetOrders
+from core.messages.rejections import Rejection
 
 log = structlog.get_logger(__name__)
+_KNOWN = Rejection.NOTHING_TO_CHANGE.name
 Older = Callable[[str], Awaitable[BetState | OrderState | Rejected | None]]
 """Finds a bet, or an order, that the engine has forgotten."""
 
@@ -222,7 +224,8 @@ class Gateway:
         if events:
             self._journal.events.extend(events)
             self._notices.tell(events, self._journal.outbox)
-        if isinstance(passed_over, Rejected):
+        # That something is known already is no refusal: a recovery says all of it again.
+        if isinstance(passed_over, Rejected) and passed_over.reason != _KNOWN:
             self._feed_refused(passed_over.reason, subject, passed_over.detail)
 
     # One turn.

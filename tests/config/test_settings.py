@@ -68,6 +68,7 @@ def test_variables_take_the_type_of_their_setting() -> None:
         ("TICTAC_LIMITS_LEGS_MAX", "nan", "limits.legs_max: Expected `int`"),
         ("TICTAC_LOG_LEVEL", "loud", "log.level: Invalid enum value 'loud'"),
         ("TICTAC_NATS_URLS", "", "nats.urls: "),
+        ("TICTAC_NATS_URLS", "nats://a, nats://b:99999", "nats.urls: Port out of range 0-65535 (from TICTAC_"),
         ("TICTAC_POSTGRES_URL", "localhost:5432/tictac", "postgres.url: Expected `str` matching regex"),
         ("TICTAC_REDIS_URL", "localhost:6379", "redis.url: Expected `str` matching regex"),
         ("TICTAC_", "1", ".: there is no such setting"),

@@ -244,6 +244,20 @@ async def test_a_price_from_the_feed_is_bet_on() -> None:
     assert r.metrics.feed == {"RecoveryBegin": 1, "FixtureChange": 1, "MarketImage": 1, "RecoveryEnd": 1}
 
 
+async def test_what_is_known_already_is_no_refusal_and_hides_none() -> None:
+    r = await rig()
+    await recovered(r)
+    won = {"market": "m", "results": [["home", 1], ["away", 0]]}
+    settled = {"fixture": "g", "markets": [won], "ts_ms": NOW}
+    r.gateway.feed("feed.p.1", "", feed("settlement", 5, **settled))
+    r.gateway.feed("feed.p.1", "", feed("settlement", 6, **settled))
+    await r.turn()
+    assert r.metrics.feed_refused == {}
+    unknown = {"market": "n", "results": []}
+    r.gateway.feed("feed.p.1", "", feed("settlement", 7, **settled | {"markets": [won, unknown]}))
+    assert r.metrics.feed_refused == {"MARKET_UNKNOWN": 1}
+
+
 async def test_what_is_said_by_a_clock_that_is_hours_ahead_is_a_gap_and_not_news_for_hours() -> None:
     r = await rig()
     await recovered(r)
