@@ -120,8 +120,8 @@ async def playing(stack: Stack, *options: str) -> AsyncIterator[Crowd]:
         yield crowd
     finally:
         if crowd.process.returncode is None:
-            os.killpg(crowd.process.pid, signal.SIGKILL)  # its workers too
-            await crowd.process.communicate()
+            os.killpg(crowd.process.pid, signal.SIGKILL)
+            await crowd.process.wait()  # not for its pipes: who waited for them before may have been cancelled
 
 
 async def test_customers_do_all_they_can_and_their_money_adds_up(tmp_path: Path, fresh_database: str) -> None:
